@@ -1,0 +1,3 @@
+module github.com/credsmith/credsmith
+
+go 1.26.0

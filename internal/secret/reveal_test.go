@@ -1,0 +1,81 @@
+package secret_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayReveal lists every function outside tests that calls Reveal, with the
+// reason why it must hold the text. Anything else is a leak in the making.
+var mayReveal = map[string]string{}
+
+func TestRevealCallSites(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	found := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			if strings.HasPrefix(d.Name(), ".") && rel != "." || rel == "internal/secret" || d.Name() == "node_modules" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") || strings.HasSuffix(rel, "_test.go") {
+			return nil
+		}
+		calls, err := revealCalls(path)
+		for _, function := range calls {
+			found[rel+" "+function] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, site := range slices.Sorted(maps.Keys(found)) {
+		if mayReveal[site] == "" {
+			t.Errorf("%s calls Reveal: only adapters that must send the text may; if this one must, list it here with the reason", site)
+		}
+	}
+	for site := range mayReveal {
+		if !found[site] {
+			t.Errorf("%s is listed but does not call Reveal any more", site)
+		}
+	}
+}
+
+// revealCalls returns the functions of a file that mention a Reveal method,
+// called or taken as a value.
+func revealCalls(path string) ([]string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", path, err)
+	}
+	var functions []string
+	for _, decl := range file.Decls {
+		name := "(package level)"
+		if f, ok := decl.(*ast.FuncDecl); ok {
+			name = f.Name.Name
+		}
+		ast.Inspect(decl, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Reveal" {
+				functions = append(functions, name)
+			}
+			return true
+		})
+	}
+	return functions, nil
+}
