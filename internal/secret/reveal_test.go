@@ -15,7 +15,10 @@ import (
 
 // mayReveal lists every function outside tests that calls Reveal, with the
 // reason why it must hold the text. Anything else is a leak in the making.
-var mayReveal = map[string]string{}
+var mayReveal = map[string]string{
+	"entralab/graph_applications.go mintedPassword": "answers addPassword",
+	"entralab/lab.go Env":                           "writes the lab's environment",
+}
 
 func TestRevealCallSites(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // ErrEncode is returned by every encoding method of [Value]. It is loud on
@@ -52,6 +53,20 @@ func (v Value) IsEmpty() bool { return v.Reveal() == "" }
 // on where they differ.
 func (v Value) Equal(w Value) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(w.Reveal())) == 1
+}
+
+// HoldsID reports whether v is an id that was pasted in place of a value: the
+// case of its letters, braces and invisible characters around it do not count.
+func (v Value) HoldsID(id string) bool {
+	return id != "" && strings.EqualFold(strings.Trim(trim(v.Reveal()), "{}"), id)
+}
+
+// Scrub returns foreign text with every occurrence of v taken out.
+func (v Value) Scrub(text string) string {
+	if v.IsEmpty() {
+		return text
+	}
+	return strings.ReplaceAll(text, v.Reveal(), redacted)
 }
 
 // Format writes "[redacted]" whatever the verb.

@@ -174,6 +174,29 @@ func TestEqualAndZero(t *testing.T) {
 	}
 }
 
+func TestHoldsID(t *testing.T) {
+	t.Parallel()
+	id := "0f1e2d3c-0000-4000-8000-0000000000c2"
+	for text, want := range map[string]bool{id: true, strings.ToUpper(id): true, "{" + id + "}\n": true, id + "x": false, "": false} {
+		if got := secret.New(text).HoldsID(id); got != want {
+			t.Errorf("HoldsID of %q = %v", text, got)
+		}
+	}
+	if (secret.Value{}).HoldsID("") {
+		t.Error("nothing holds an empty id")
+	}
+}
+
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	if got := secret.New(canary).Scrub("a " + canary + " b " + canary); got != "a [redacted] b [redacted]" {
+		t.Errorf("Scrub = %q", got)
+	}
+	if got := (secret.Value{}).Scrub("text"); got != "text" {
+		t.Errorf("Scrub of the empty value = %q", got)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	t.Parallel()
 	key, other := secret.NewKey(), secret.NewKey()

@@ -1,0 +1,214 @@
+package entralab
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// serveControl is the origin that only the lab's owner uses. It has no token;
+// refusing requests with an Origin, and bodies that a form could send, keeps
+// web pages from driving it.
+func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header.Values("Origin")) > 0 {
+		writeProblem(w, http.StatusForbidden, "requests from web pages are refused")
+		return
+	}
+	switch r.Method + " " + r.URL.Path {
+	case "GET /control/state":
+		writeJSON(w, http.StatusOK, l.state())
+	case "GET /control/history":
+		l.serveHistory(w, r)
+	case "POST /control/clock":
+		l.serveCommand(w, r, (*controlCall).clock)
+	case "POST /control/delay":
+		l.serveCommand(w, r, (*controlCall).delay)
+	case "POST /control/portal":
+		l.serveCommand(w, r, (*controlCall).portal)
+	default:
+		writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(encodeJSON(v))
+}
+
+func writeProblem(w http.ResponseWriter, status int, text string) {
+	writeJSON(w, status, object{{"error", text}})
+}
+
+func (l *Lab) serveHistory(w http.ResponseWriter, r *http.Request) {
+	after := 0
+	if s := r.URL.Query().Get("after"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 {
+			writeProblem(w, http.StatusBadRequest, "after must be a sequence number")
+			return
+		}
+		after = n
+	}
+	writeJSON(w, http.StatusOK, l.History(after))
+}
+
+// controlCall is one command to the control origin.
+type controlCall struct {
+	lab   *Lab
+	body  []byte
+	event Event
+}
+
+// problem is why a command was refused.
+type problem struct {
+	status int
+	text   string
+}
+
+func badCommand(text string) *problem { return &problem{http.StatusBadRequest, text} }
+
+// serveCommand runs a command and writes it into the history, refused or not.
+// A command that answers nothing is 204.
+func (l *Lab) serveCommand(w http.ResponseWriter, r *http.Request, command func(*controlCall) (any, *problem)) {
+	c := &controlCall{lab: l, event: Event{Surface: surfaceControl, Method: r.Method, Path: r.URL.Path}}
+	var refused *problem
+	if c.body, refused = readCommand(r); refused != nil {
+		writeProblem(w, refused.status, refused.text)
+		return
+	}
+	answer, refused := c.run(command)
+	switch {
+	case refused != nil:
+		writeProblem(w, refused.status, refused.text)
+	case answer == nil:
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+func (c *controlCall) run(command func(*controlCall) (any, *problem)) (any, *problem) {
+	c.lab.mu.Lock()
+	defer c.lab.mu.Unlock()
+	answer, refused := command(c)
+	c.event.Outcome, c.event.Status = outcomeOK, http.StatusOK
+	switch {
+	case refused != nil:
+		c.event.Outcome, c.event.Status, c.event.Write = outcomeRefused, refused.status, nil
+	case answer == nil:
+		c.event.Status = http.StatusNoContent
+	}
+	c.lab.history.add(c.lab.clock.now(), c.event)
+	return answer, refused
+}
+
+func readCommand(r *http.Request) ([]byte, *problem) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, &problem{http.StatusUnsupportedMediaType, "the content type must be application/json"}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil || len(body) > maxBody {
+		return nil, badCommand("the body cannot be read, or is larger than 1 MiB")
+	}
+	return body, nil
+}
+
+// read decodes the command, which must be one JSON object of known members.
+func (c *controlCall) read(into any) *problem {
+	if err := decodeStrictly(c.body, into); err != nil {
+		return badCommand(err.Error())
+	}
+	return nil
+}
+
+// clock sets, advances or freezes.
+func (c *controlCall) clock() (any, *problem) {
+	var sent struct {
+		Advance *string
+		Set     *time.Time
+		Freeze  *bool
+	}
+	if refused := c.read(&sent); refused != nil {
+		return nil, refused
+	}
+	clock := &c.lab.clock
+	switch {
+	case sent.Advance != nil && sent.Set == nil && sent.Freeze == nil:
+		d, err := parseDuration(*sent.Advance)
+		if err != nil {
+			return nil, badCommand("advance: " + err.Error())
+		}
+		clock.advance(d)
+	case sent.Set != nil && sent.Advance == nil && sent.Freeze == nil:
+		clock.set(*sent.Set)
+	case sent.Freeze != nil && sent.Advance == nil && sent.Set == nil:
+		clock.freeze(*sent.Freeze)
+	default:
+		return nil, badCommand("send one of advance, set and freeze")
+	}
+	c.event.Write = &Write{Kind: "clock"}
+	return object{{"now", graphTime(clock.now())}}, nil
+}
+
+// delayBody is a [Delay] in JSON. A member left out is zero.
+type delayBody struct {
+	Accept   string `json:"accept"`
+	Remove   string `json:"remove"`
+	Replicas int    `json:"replicas"`
+}
+
+func (d Delay) body() delayBody {
+	return delayBody{d.Accept.String(), d.Remove.String(), d.Replicas}
+}
+
+// delay replaces the delay for what is written from now on.
+func (c *controlCall) delay() (any, *problem) {
+	var sent delayBody
+	if refused := c.read(&sent); refused != nil {
+		return nil, refused
+	}
+	d := Delay{Replicas: sent.Replicas}
+	for _, member := range []struct {
+		name, text string
+		into       *time.Duration
+	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}} {
+		if member.text == "" {
+			continue
+		}
+		var err error
+		if *member.into, err = parseDuration(member.text); err != nil || *member.into < 0 {
+			return nil, badCommand(member.name + " must be a duration such as 8s or 2d")
+		}
+	}
+	if d.Replicas < 0 {
+		return nil, badCommand("replicas must not be negative")
+	}
+	c.lab.setDelay(d)
+	c.event.Write = &Write{Kind: "delay"}
+	return c.lab.delay.body(), nil
+}
+
+// parseDuration reads Go's durations, and whole days such as "-30d".
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < -maxDays || n > maxDays {
+			return 0, errors.New(strconv.Quote(s) + " is not a number of days up to " + strconv.Itoa(maxDays))
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, errors.New(strconv.Quote(s) + ` is not a duration such as "8s", "48h" or "-30d"`)
+	}
+	return d, nil
+}
+
+// maxDays is a century.
+const maxDays = 36500

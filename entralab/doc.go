@@ -1,0 +1,87 @@
+// Package entralab emulates a Microsoft Entra tenant: the token service,
+// Microsoft Graph, and a control origin to play the tenant's administrator.
+// Unchanged Microsoft SDKs run against it. Use it to test what your program
+// does when a client secret expires, is deleted, or is not yet known
+// everywhere:
+//
+//	func TestBilling(t *testing.T) {
+//		lab := entralab.New(t)
+//		app, err := lab.AddApp(entralab.AppSpec{Secrets: []entralab.SecretSpec{{}}})
+//		...
+//		credential, err := azidentity.NewClientSecretCredential(lab.TenantID(), app.ClientID,
+//			app.Secrets[0].Value.Reveal(), &azidentity.ClientSecretCredentialOptions{
+//				DisableInstanceDiscovery: true,
+//				ClientOptions: policy.ClientOptions{
+//					Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: lab.AuthorityURL()},
+//					Transport: lab.Client(),
+//				},
+//			})
+//		...
+//		lab.RemoveSecret(app.ObjectID, app.Secrets[0].KeyID)
+//		// now the same request is refused with AADSTS7000215
+//	}
+//
+// # Origins
+//
+// The authority and Graph speak TLS under one CA, which is made anew for every
+// lab ([Lab.CAPEM]). The control origin speaks plain HTTP. All three listen on
+// loopback only and answer for loopback names only, never for a Microsoft host
+// name. [Lab.Transport] reaches them without sockets, which makes
+// testing/synctest possible.
+//
+// # What is emulated
+//
+// Authority: discovery of both versions, keys, instance discovery for its own
+// host, and both token endpoints with the client_credentials grant by client
+// secret, sent in the form or by HTTP Basic. Errors carry the codes, texts,
+// fields and headers of the real service; access tokens are RS256 JWTs with
+// the claims of app-only tokens, and "xms_lab": true.
+//
+// Graph, v1.0 and beta alike: applications, servicePrincipals and their
+// appRoleAssignments, auditLogs/directoryAudits, organization and users;
+// $filter, $select, $top, $count, $orderby and paging on lists; addPassword
+// and removePassword; application permissions including
+// Application.ReadWrite.OwnedBy. What is not known is refused with an error
+// object, never ignored: a filter the lab cannot read is a 400.
+//
+// Secrets: value and hint of today's shape, start, expiry and deletion, the
+// two-secret limit of personal accounts, and acceptance that lags behind the
+// directory and differs between replicas ([Delay]). Whoever mints a secret
+// learns its value, once. The lab keeps a salted hash of every value, and the
+// text of those of the two seeded apps ([Lab.Healthy], [Lab.Operator]).
+//
+// Time: the lab has its own clock ([Lab.Advance], [Lab.Set], [Lab.Freeze]).
+//
+// # What is not
+//
+// Users signing in, other grants, certificates and federated credentials (a
+// keyCredential is stored and read back, but proves nothing), secrets on
+// service principals, app management policies, consent, conditional access,
+// throttling, delta queries, $batch, and Key Vault. Lists come in the order of
+// creation; reads are never stale.
+//
+// # What is promised
+//
+// The Go API and the JSON of the control origin keep their names: members are
+// added, not renamed. What the authority and Graph answer follows the real
+// services and changes when they do or when a mistake is found. Where the
+// source of a behaviour is a recording or a public log, or only recollection,
+// a comment beside it says so.
+//
+// # Control origin
+//
+//	GET  /control/state
+//	GET  /control/history?after=SEQ
+//	POST /control/clock   {"advance":"48h"} | {"set":"2027-01-01T00:00:00Z"} | {"freeze":true}
+//	POST /control/delay   {"accept":"8s","remove":"30s","replicas":3}
+//	POST /control/portal  {"action":"add-secret","app":"OBJECT_ID","display_name":"…","start":"…","end":"…","at":"-30d"}
+//	                      {"action":"delete-secret","app":"…","key_id":"…"}
+//	                      {"action":"disable-app|enable-app|delete-app|restore-app","app":"…"}
+//	                      {"action":"rename","app":"…","display_name":"…"}
+//	                      {"action":"add-owner|remove-owner","app":"…","owner":"…"}
+//	                      {"action":"grant|revoke","app":"…","permission":"…"}
+//
+// Durations are Go's, or whole days. add-secret answers as addPassword does,
+// the other actions with 204; errors are {"error":"…"}. The events of the
+// history are described at [Event].
+package entralab

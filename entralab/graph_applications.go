@@ -1,0 +1,345 @@
+package entralab
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+var applications = &collection[*application]{
+	name:       "applications",
+	kind:       "Application",
+	properties: applicationProperties,
+	filters: map[string]filter[*application]{
+		"id":          {text: func(a *application) []string { return []string{a.id.String()} }},
+		"appId":       {text: func(a *application) []string { return []string{a.clientID.String()} }},
+		"displayName": {text: func(a *application) []string { return []string{a.displayName} }, prefix: true},
+	},
+	orders: map[string]func(a, b *application) int{
+		"displayName": func(a, b *application) int {
+			return strings.Compare(strings.ToLower(a.displayName), strings.ToLower(b.displayName))
+		},
+	},
+	pageSize: 100,
+	maxTop:   999,
+}
+
+// maxName bounds display names (Microsoft documentation).
+const maxName = 256
+
+func keptByApp(name, empty string) property[*application] {
+	return keptProperty(name, empty, func(a *application) *map[string]json.RawMessage { return &a.kept })
+}
+
+// applicationProperties are those of Graph's schema (2026-08).
+var applicationProperties = []property[*application]{
+	{name: "id", get: func(a *application) any { return a.id.String() }},
+	{name: "deletedDateTime", get: func(*application) any { return nil }},
+	{name: "appId", get: func(a *application) any { return a.clientID.String() }},
+	{name: "applicationTemplateId", get: func(*application) any { return nil }},
+	{name: "disabledByMicrosoftStatus", get: func(*application) any { return nil }},
+	{name: "createdByAppId", get: func(a *application) any {
+		if a.createdBy == (guid{}) {
+			return nil
+		}
+		return a.createdBy.String()
+	}},
+	{name: "createdDateTime", get: func(a *application) any { return graphTime(a.created.Truncate(time.Second)) }},
+	{name: "displayName",
+		get: func(a *application) any { return a.displayName },
+		set: func(a *application, v json.RawMessage) bool {
+			return decode(v, &a.displayName) && a.displayName != "" && len(a.displayName) <= maxName
+		}},
+	keptByApp("description", "null"),
+	keptByApp("groupMembershipClaims", "null"),
+	{name: "identifierUris",
+		get: func(a *application) any { return append([]string{}, a.identifierURIs...) },
+		set: func(a *application, v json.RawMessage) bool {
+			a.identifierURIs = nil
+			return decode(v, &a.identifierURIs)
+		}},
+	keptByApp("isDeviceOnlyAuthSupported", "null"),
+	{name: "isDisabled",
+		get: func(a *application) any { return a.disabled },
+		set: func(a *application, v json.RawMessage) bool { return decode(v, &a.disabled) }},
+	keptByApp("isFallbackPublicClient", "null"),
+	keptByApp("managerApplications", "[]"),
+	keptByApp("nativeAuthenticationApisEnabled", "null"),
+	keptByApp("notes", "null"),
+	keptByApp("oauth2RequirePostResponse", "false"),
+	keptByApp("optionalClaims", "null"),
+	{name: "publisherDomain", get: func(a *application) any { return a.tenant.domain }},
+	keptByApp("samlMetadataUrl", "null"),
+	keptByApp("serviceManagementReference", "null"),
+	{name: "signInAudience",
+		get: func(a *application) any { return a.audience },
+		set: func(a *application, v json.RawMessage) bool {
+			return decode(v, &a.audience) && validAudience(a.audience)
+		}},
+	keptByApp("tags", "[]"),
+	keptByApp("tokenEncryptionKeyId", "null"),
+	keptByApp("uniqueName", "null"),
+	keptByApp("defaultRedirectUri", "null"),
+	keptByApp("authenticationBehaviors", "null"),
+	keptByApp("certification", "null"),
+	keptByApp("servicePrincipalLockConfiguration", "null"),
+	keptByApp("requestSignatureVerification", "null"),
+	keptByApp("addIns", "[]"),
+	apiProperty(),
+	keptByApp("appRoles", "[]"),
+	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
+	keptByApp("keyCredentials", "[]"),
+	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
+	{name: "passwordCredentials", get: func(a *application) any {
+		values := make([]object, 0, len(a.secrets))
+		for _, c := range a.secrets {
+			values = append(values, passwordCredential(c, nil))
+		}
+		return values
+	}},
+	keptByApp("publicClient", `{"redirectUris":[]}`),
+	keptByApp("requiredResourceAccess", "[]"),
+	keptByApp("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+	keptByApp("web", `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false},"redirectUriSettings":[]}`),
+	keptByApp("spa", `{"redirectUris":[]}`),
+}
+
+// apiProperty is kept, but its requestedAccessTokenVersion decides the format
+// of tokens for the app.
+func apiProperty() property[*application] {
+	p := keptByApp("api", `{"acceptMappedClaims":null,"knownClientApplications":[],"requestedAccessTokenVersion":null,"oauth2PermissionScopes":[],"preAuthorizedApplications":[]}`)
+	keep := p.set
+	p.set = func(a *application, v json.RawMessage) bool {
+		var api struct {
+			Version *int `json:"requestedAccessTokenVersion"`
+		}
+		if !decode(v, &api) || !keep(a, v) {
+			return false
+		}
+		a.tokenVersion = 0
+		if api.Version != nil {
+			a.tokenVersion = *api.Version
+		}
+		return a.tokenVersion >= 0 && a.tokenVersion <= 2
+	}
+	return p
+}
+
+// passwordCredential is a secret as Graph shows it. The value is there only in
+// the answer to addPassword.
+func passwordCredential(c credential, value any) object {
+	return object{
+		{"customKeyIdentifier", nil},
+		{"displayName", nullable(c.displayName)},
+		{"endDateTime", graphTime(c.end)},
+		{"hint", c.hint},
+		{"keyId", c.keyID.String()},
+		{"secretText", value},
+		{"startDateTime", graphTime(c.start)},
+	}
+}
+
+func (c *graphCall) listApplications() (any, *graphError) {
+	q, refused := parseList(c, applications)
+	if refused != nil {
+		return nil, refused
+	}
+	return page(c, applications, q, narrow(q, c.tenant.apps, c.tenant.appByID, c.tenant.appByClientID)), nil
+}
+
+// narrow takes the one candidate of a filter by id from the maps, so that the
+// commonest query does not read a whole large tenant.
+func narrow[T item](q listQuery[T], all []T, byID, byClientID map[guid]T) []T {
+	for property, lookup := range map[string]map[guid]T{"id": byID, "appId": byClientID} {
+		value, ok := q.keyed[property]
+		if !ok {
+			continue
+		}
+		id, _ := parseGUID(value)
+		if it, found := lookup[id]; found {
+			return []T{it}
+		}
+		return nil
+	}
+	return all
+}
+
+// application finds the application a path names, by object id or client id.
+func (c *graphCall) application() (*application, *graphError) {
+	key, byClientID := strings.CutPrefix(c.keys[0], alternateKey)
+	id, ok := parseGUID(key)
+	if !ok { // recalled
+		return nil, badRequest("Request_BadRequest", "Invalid object identifier '"+key+"'.")
+	}
+	a := c.tenant.app(id)
+	if byClientID {
+		a = c.tenant.appWithClientID(id)
+	}
+	if a == nil {
+		return nil, notFound(key)
+	}
+	c.about(a)
+	return a, nil
+}
+
+func (c *graphCall) ownApplication() (*application, *graphError) {
+	a, refused := c.application()
+	if refused == nil && !c.mayWrite(a.owners) {
+		return nil, errDenied
+	}
+	return a, refused
+}
+
+func (c *graphCall) getApplication() (any, *graphError) {
+	a, refused := c.application()
+	if refused != nil {
+		return nil, refused
+	}
+	return single(c, applications, a)
+}
+
+func (c *graphCall) createApplication() (any, *graphError) {
+	var fields map[string]json.RawMessage
+	if refused := c.read(&fields); refused != nil {
+		return nil, refused
+	}
+	draft := &application{audience: audienceTenant}
+	if refused := checkApplication(c, draft, fields); refused != nil {
+		return nil, refused
+	}
+	if draft.displayName == "" { // recalled
+		return nil, badRequest("Request_BadRequest", "A value is required for property 'displayName' of resource 'Application'.")
+	}
+	a := c.lab.createApp(c.tenant, c.actor(), c.now, draft.displayName, draft.audience)
+	a.owners = c.newOwners()
+	a.disabled, a.tokenVersion, a.kept = draft.disabled, draft.tokenVersion, draft.kept
+	a.setURIs(draft.identifierURIs)
+	c.about(a)
+	c.wrote("create-app", "")
+	return append(object{c.context("applications/$entity")}, render(applications, a, nil)...), nil
+}
+
+// checkApplication assigns the fields to a draft.
+func checkApplication(c *graphCall, draft *application, fields map[string]json.RawMessage) *graphError {
+	if _, ok := fields["passwordCredentials"]; ok {
+		return badRequest("Request_BadRequest", "Property 'passwordCredentials' cannot be set; use addPassword and removePassword.")
+	}
+	if refused := assign(applications, draft, fields); refused != nil {
+		return refused
+	}
+	for _, uri := range draft.identifierURIs {
+		if other := c.tenant.appByURI[uri]; other != nil && other.id != draft.id {
+			return keyTaken("identifierUris")
+		}
+	}
+	return nil
+}
+
+func (c *graphCall) patchApplication() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	var fields map[string]json.RawMessage
+	if refused := c.read(&fields); refused != nil {
+		return nil, refused
+	}
+	draft := *a
+	if refused := checkApplication(c, &draft, fields); refused != nil {
+		return nil, refused
+	}
+	uris := draft.identifierURIs
+	draft.identifierURIs = a.identifierURIs
+	*a = draft
+	a.setURIs(uris)
+	c.lab.auditApp(a, c.actor(), c.now, auditUpdateApp, []change{includes(slices.Sorted(maps.Keys(fields))...)})
+	c.wrote("update-app", "")
+	return nil, nil
+}
+
+// deleteApplication moves the application to the deleted items, from where
+// only the portal's restore-app brings it back.
+func (c *graphCall) deleteApplication() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	c.lab.deleteApp(a, c.actor(), c.now)
+	c.wrote("delete-app", "")
+	return nil, nil
+}
+
+func (c *graphCall) addPassword() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	spec, refused := c.passwordSpec()
+	if refused != nil {
+		return nil, refused
+	}
+	if len(a.secrets) >= secretLimit(a.audience) {
+		return nil, errTooManyValues
+	}
+	secret := c.lab.mint(a, c.actor(), spec)
+	c.wrote("mint", secret.KeyID)
+	return mintedPassword(c.context("microsoft.graph.passwordCredential"), a, secret), nil
+}
+
+// mintedPassword is the one answer that holds a value. The secret is the app's
+// newest.
+func mintedPassword(context member, a *application, secret Secret) object {
+	made := a.secrets[len(a.secrets)-1]
+	return append(object{context}, passwordCredential(made, secret.Value.Reveal())...)
+}
+
+// passwordSpec reads the body of addPassword, all of whose members are
+// optional. A value of one's own cannot be sent (Microsoft documentation).
+func (c *graphCall) passwordSpec() (SecretSpec, *graphError) {
+	var body struct {
+		PasswordCredential struct {
+			Type                string `json:"@odata.type"`
+			DisplayName         string
+			StartDateTime       time.Time
+			EndDateTime         time.Time
+			KeyID               *string // may be sent as null, like the next three
+			Hint                *string
+			SecretText          *string
+			CustomKeyIdentifier *string
+		}
+	}
+	if refused := c.read(&body); refused != nil {
+		return SecretSpec{}, refused
+	}
+	sent := body.PasswordCredential
+	if sent.KeyID != nil || sent.Hint != nil || sent.SecretText != nil || sent.CustomKeyIdentifier != nil {
+		return SecretSpec{}, badRequest("Request_BadRequest", "Only displayName, startDateTime and endDateTime of a passwordCredential can be set.")
+	}
+	spec := SecretSpec{DisplayName: sent.DisplayName, Start: sent.StartDateTime, End: sent.EndDateTime}.withDefaults(c.now)
+	if err := spec.check(c.now); err != nil {
+		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid passwordCredential: "+err.Error()+".")
+	}
+	if !spec.End.After(c.now) { // unlike the control origin; recalled
+		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid value specified for property 'endDateTime' of resource 'PasswordCredential'.")
+	}
+	return spec, nil
+}
+
+func (c *graphCall) removePassword() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	var body struct{ KeyID string }
+	if refused := c.read(&body); refused != nil {
+		return nil, refused
+	}
+	keyID, ok := parseGUID(body.KeyID)
+	if !ok || !c.lab.removeSecret(a, c.actor(), keyID) {
+		return nil, badRequest("Request_BadRequest", "No password credential found with keyId '"+body.KeyID+"'.") // text recorded
+	}
+	c.wrote("remove", keyID.String())
+	return nil, nil
+}

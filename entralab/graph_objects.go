@@ -1,0 +1,110 @@
+package entralab
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// property is one member of a Graph object.
+type property[T any] struct {
+	name string
+	get  func(T) any
+	// set takes a sent value, nil where nothing can be sent. It reports false
+	// when the value is of the wrong kind. It works on a copy, so that a
+	// request with one bad member changes nothing.
+	set func(T, json.RawMessage) bool
+}
+
+// render makes the object a client sees, with the selected members only.
+func render[T item](col *collection[T], it T, selected []string) object {
+	o := make(object, 0, len(col.properties))
+	for _, p := range col.properties {
+		if selected == nil || slices.Contains(selected, p.name) {
+			o = append(o, member{p.name, p.get(it)})
+		}
+	}
+	return o
+}
+
+// single answers a GET of one object.
+func single[T item](c *graphCall, col *collection[T], it T) (any, *graphError) {
+	if refused := c.refuseOptions("select"); refused != nil {
+		return nil, refused
+	}
+	selected, refused := parseSelect(c, col)
+	if refused != nil {
+		return nil, refused
+	}
+	of := col.name
+	if selected != nil {
+		of += "(" + strings.Join(selected, ",") + ")"
+	}
+	return append(object{c.context(of + "/$entity")}, render(col, it, selected)...), nil
+}
+
+// assign gives an object the members of a request.
+func assign[T item](col *collection[T], it T, fields map[string]json.RawMessage) *graphError {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		i := slices.IndexFunc(col.properties, func(p property[T]) bool { return p.name == name })
+		switch {
+		case name == "@odata.type" || name == "@odata.context":
+		case i < 0: // recalled
+			return badRequest("Request_BadRequest", "Invalid property '"+name+"'.")
+		case col.properties[i].set == nil: // recalled
+			return badRequest("Request_BadRequest", "Property '"+name+"' is read-only and cannot be set.")
+		case !col.properties[i].set(it, fields[name]): // recalled
+			return badRequest("Request_BadRequest", "Invalid value specified for property '"+name+"' of resource '"+col.kind+"'.")
+		}
+	}
+	return nil
+}
+
+// keptProperty is a property that the lab only keeps: it reads back what was
+// sent, and as the JSON in empty before that. A collection stays a collection
+// and an object an object.
+func keptProperty[T any](name, empty string, kept func(T) *map[string]json.RawMessage) property[T] {
+	fallback := json.RawMessage(empty)
+	return property[T]{
+		name: name,
+		get: func(it T) any {
+			if sent, ok := (*kept(it))[name]; ok {
+				return sent
+			}
+			return fallback
+		},
+		set: func(it T, value json.RawMessage) bool {
+			if (empty[0] == '[' || empty[0] == '{') && value[0] != empty[0] || !shallow(value) {
+				return false
+			}
+			m := kept(it)
+			*m = maps.Clone(*m)
+			if *m == nil {
+				*m = map[string]json.RawMessage{}
+			}
+			(*m)[name] = bytes.Clone(value)
+			return true
+		},
+	}
+}
+
+// shallow reports whether a value leaves room for the objects around it below
+// the depth at which encoding/json gives up.
+func shallow(value json.RawMessage) bool {
+	return json.Valid(slices.Concat(bytes.Repeat([]byte("["), 32), value, bytes.Repeat([]byte("]"), 32)))
+}
+
+// decode reads a value of one type; null is none.
+func decode[V any](value json.RawMessage, into *V) bool {
+	return string(value) != "null" && json.Unmarshal(value, into) == nil
+}
+
+func guidTexts(ids []guid) []string {
+	texts := make([]string, 0, len(ids))
+	for _, id := range ids {
+		texts = append(texts, id.String())
+	}
+	return texts
+}

@@ -1,0 +1,216 @@
+package entralab
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+var principals = &collection[*servicePrincipal]{
+	name:       "servicePrincipals",
+	kind:       "ServicePrincipal",
+	properties: principalProperties,
+	filters: map[string]filter[*servicePrincipal]{
+		"id":          {text: func(p *servicePrincipal) []string { return []string{p.id.String()} }},
+		"appId":       {text: func(p *servicePrincipal) []string { return []string{p.clientID.String()} }},
+		"displayName": {text: func(p *servicePrincipal) []string { return []string{p.displayName()} }, prefix: true},
+	},
+	orders: map[string]func(a, b *servicePrincipal) int{
+		"displayName": func(a, b *servicePrincipal) int {
+			return strings.Compare(strings.ToLower(a.displayName()), strings.ToLower(b.displayName()))
+		},
+	},
+	pageSize: 100,
+	maxTop:   999,
+}
+
+func keptByPrincipal(name, empty string) property[*servicePrincipal] {
+	return keptProperty(name, empty, func(p *servicePrincipal) *map[string]json.RawMessage { return &p.kept })
+}
+
+// principalProperties are those of Graph's schema (2026-08).
+var principalProperties = []property[*servicePrincipal]{
+	{name: "id", get: func(p *servicePrincipal) any { return p.id.String() }},
+	{name: "deletedDateTime", get: func(*servicePrincipal) any { return nil }},
+	{name: "accountEnabled",
+		get: func(p *servicePrincipal) any { return p.enabled },
+		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.enabled) }},
+	keptByPrincipal("alternativeNames", "[]"),
+	{name: "appDisplayName", get: func(p *servicePrincipal) any { return p.displayName() }},
+	{name: "appId", get: func(p *servicePrincipal) any { return p.clientID.String() }},
+	{name: "applicationTemplateId", get: func(*servicePrincipal) any { return nil }},
+	{name: "appOwnerOrganizationId", get: func(p *servicePrincipal) any { return p.ownerTenant() }},
+	{name: "appRoleAssignmentRequired",
+		get: func(p *servicePrincipal) any { return p.assignmentRequired },
+		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.assignmentRequired) }},
+	{name: "createdDateTime", get: func(p *servicePrincipal) any { return graphTime(p.created.Truncate(time.Second)) }},
+	keptByPrincipal("description", "null"),
+	{name: "disabledByMicrosoftStatus", get: func(*servicePrincipal) any { return nil }},
+	{name: "displayName", get: func(p *servicePrincipal) any { return p.displayName() }},
+	keptByPrincipal("homepage", "null"),
+	keptByPrincipal("loginUrl", "null"),
+	keptByPrincipal("logoutUrl", "null"),
+	keptByPrincipal("notes", "null"),
+	keptByPrincipal("notificationEmailAddresses", "[]"),
+	keptByPrincipal("preferredSingleSignOnMode", "null"),
+	keptByPrincipal("preferredTokenSigningKeyThumbprint", "null"),
+	keptByPrincipal("replyUrls", "[]"),
+	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any {
+		names := []string{p.clientID.String()}
+		if p.app == nil {
+			return append(names, graphResource)
+		}
+		return append(names, p.app.identifierURIs...)
+	}},
+	{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
+	{name: "signInAudience", get: func(p *servicePrincipal) any {
+		if p.app == nil {
+			return audienceAny
+		}
+		return p.app.audience
+	}},
+	keptByPrincipal("tags", "[]"),
+	keptByPrincipal("tokenEncryptionKeyId", "null"),
+	keptByPrincipal("samlSingleSignOnSettings", "null"),
+	keptByPrincipal("addIns", "[]"),
+	{name: "appRoles", get: func(p *servicePrincipal) any {
+		roles := []object{}
+		if p.app != nil {
+			return roles
+		}
+		for _, role := range appRoles {
+			roles = append(roles, object{
+				{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
+				{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},
+			})
+		}
+		return roles
+	}},
+	keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
+	keptByPrincipal("keyCredentials", "[]"),
+	{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
+	{name: "passwordCredentials", get: func(*servicePrincipal) any { return []object{} }},
+	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
+	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+}
+
+func (c *graphCall) listPrincipals() (any, *graphError) {
+	q, refused := parseList(c, principals)
+	if refused != nil {
+		return nil, refused
+	}
+	return page(c, principals, q, narrow(q, c.tenant.principals, c.tenant.principalByID, c.tenant.principalByClientID)), nil
+}
+
+// principal finds the service principal a path names.
+func (c *graphCall) principal() (*servicePrincipal, *graphError) {
+	key, byClientID := strings.CutPrefix(c.keys[0], alternateKey)
+	id, ok := parseGUID(key)
+	if !ok { // recalled
+		return nil, badRequest("Request_BadRequest", "Invalid object identifier '"+key+"'.")
+	}
+	p := c.tenant.principal(id)
+	if byClientID {
+		p = c.tenant.principalWithClientID(id)
+	}
+	if p == nil {
+		return nil, notFound(key)
+	}
+	if p.app != nil {
+		c.about(p.app)
+	}
+	return p, nil
+}
+
+func (c *graphCall) getPrincipal() (any, *graphError) {
+	p, refused := c.principal()
+	if refused != nil {
+		return nil, refused
+	}
+	return single(c, principals, p)
+}
+
+// createServicePrincipal takes the client id of an application of the tenant.
+func (c *graphCall) createServicePrincipal() (any, *graphError) {
+	var fields map[string]json.RawMessage
+	if refused := c.read(&fields); refused != nil {
+		return nil, refused
+	}
+	var appID string
+	if !decode(fields["appId"], &appID) {
+		return nil, badRequest("Request_BadRequest", "A value is required for property 'appId' of resource 'ServicePrincipal'.") // recalled
+	}
+	delete(fields, "appId")
+	draft := &servicePrincipal{enabled: true}
+	if refused := assign(principals, draft, fields); refused != nil {
+		return nil, refused
+	}
+	id, _ := parseGUID(appID)
+	if c.tenant.principalWithClientID(id) != nil {
+		return nil, keyTaken("servicePrincipalNames")
+	}
+	a := c.tenant.appWithClientID(id)
+	if a == nil { // text recorded
+		return nil, badRequest("Request_BadRequest", "The appId '"+appID+"' of the service principal does not reference a valid application object.")
+	}
+	c.about(a)
+	if !c.mayWrite(a.owners) {
+		return nil, errDenied
+	}
+	p := c.lab.createPrincipal(a, c.actor(), c.now)
+	p.owners = c.newOwners()
+	p.enabled, p.assignmentRequired, p.kept = draft.enabled, draft.assignmentRequired, draft.kept
+	c.wrote("create-service-principal", "")
+	return append(object{c.context("servicePrincipals/$entity")}, render(principals, p, nil)...), nil
+}
+
+func (c *graphCall) patchPrincipal() (any, *graphError) {
+	p, refused := c.principal()
+	if refused != nil {
+		return nil, refused
+	}
+	if !c.mayWrite(p.owners) {
+		return nil, errDenied
+	}
+	var fields map[string]json.RawMessage
+	if refused := c.read(&fields); refused != nil {
+		return nil, refused
+	}
+	draft := *p
+	if refused := assign(principals, &draft, fields); refused != nil {
+		return nil, refused
+	}
+	*p = draft
+	c.lab.auditPrincipal(p, c.actor(), c.now, auditUpdatePrincipal, []change{includes(slices.Sorted(maps.Keys(fields))...)})
+	c.wrote("update-service-principal", "")
+	return nil, nil
+}
+
+// listAssignments answers with the app roles of Graph that a service principal
+// holds. They are few: there are no pages.
+func (c *graphCall) listAssignments() (any, *graphError) {
+	p, refused := c.principal()
+	if refused != nil {
+		return nil, refused
+	}
+	if refused := c.refuseOptions("top"); refused != nil {
+		return nil, refused
+	}
+	values := make([]object, 0, len(p.grants))
+	for _, g := range p.grants {
+		values = append(values, object{
+			{"id", g.id.String()},
+			{"deletedDateTime", nil},
+			{"appRoleId", g.role.id.String()},
+			{"createdDateTime", graphTime(g.created)},
+			{"principalDisplayName", p.displayName()},
+			{"principalId", p.id.String()},
+			{"principalType", "ServicePrincipal"},
+			{"resourceDisplayName", c.tenant.graph.displayName()},
+			{"resourceId", c.tenant.graph.id.String()},
+		})
+	}
+	return object{c.context("appRoleAssignments"), {"value", values}}, nil
+}

@@ -1,0 +1,86 @@
+package entralab
+
+import (
+	"sync"
+	"time"
+)
+
+// Event is one entry of the lab's history: a token request, a Graph request, a
+// command to the control origin, or an app or secret written through the Go
+// API. Members that say nothing are empty, and left out of the JSON.
+type Event struct {
+	Seq      int       `json:"seq"` // from 1, without gaps
+	At       time.Time `json:"at"`  // lab time
+	Surface  string    `json:"surface"`
+	Method   string    `json:"method,omitempty"`    // empty for the Go API
+	Path     string    `json:"path,omitempty"`      // without the query
+	AppID    string    `json:"app_id,omitempty"`    // client id of the app it is about
+	ObjectID string    `json:"object_id,omitempty"` // object id of that app
+	KeyID    string    `json:"key_id,omitempty"`    // the secret that matched, or that was written
+	Outcome  string    `json:"outcome"`
+	Code     int       `json:"code,omitempty"` // AADSTS code of a refused token request
+	Status   int       `json:"status,omitempty"`
+	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
+}
+
+// Write says what an [Event] changed.
+//
+// Kinds: mint, remove (secrets); create-app, update-app, delete-app,
+// restore-app, disable-app, enable-app, rename; create-service-principal,
+// update-service-principal; add-owner, remove-owner, grant, revoke; clock,
+// delay.
+type Write struct {
+	Kind  string `json:"kind"`
+	KeyID string `json:"key_id,omitempty"`
+}
+
+const (
+	surfaceToken   = "token"
+	surfaceGraph   = "graph"
+	surfaceControl = "control"
+
+	outcomeAccepted = "accepted" // token requests
+	outcomeRefused  = "refused"  // everywhere
+	outcomeOK       = "ok"       // everything but token requests
+)
+
+// historySize bounds what is remembered: some 30 MB when full.
+const historySize = 100_000
+
+// maxEventPath clips paths, which a client may make as long as a header.
+const maxEventPath = 200
+
+// history is a ring: the event with sequence number s sits at (s-1)%historySize.
+type history struct {
+	mu     sync.Mutex
+	events []Event
+	last   int // sequence number
+}
+
+// add appends an event. Callers hold the lab's lock, so that the order of
+// events is the order of what they tell of.
+func (h *history) add(at time.Time, e Event) {
+	e.At = at
+	e.Path = e.Path[:min(len(e.Path), maxEventPath)]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last++
+	e.Seq = h.last
+	if len(h.events) < historySize {
+		h.events = append(h.events, e)
+	} else {
+		h.events[(e.Seq-1)%historySize] = e
+	}
+}
+
+// after returns the remembered events with a higher sequence number.
+func (h *history) after(seq int) []Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := max(seq, h.last-len(h.events), 0) + 1
+	events := make([]Event, 0, max(h.last-first+1, 0))
+	for s := first; s <= h.last; s++ {
+		events = append(events, h.events[(s-1)%historySize])
+	}
+	return events
+}

@@ -1,0 +1,73 @@
+package entralab
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+)
+
+// object is a JSON object whose members keep their order: clients must not
+// depend on it, but people compare bodies with recorded ones.
+type object []member
+
+type member struct {
+	name  string
+	value any
+}
+
+// MarshalJSON writes the members in order.
+func (o object) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, encodeJSON(m.name)...)
+		b = append(b, ':')
+		b = append(b, encodeJSON(m.value)...)
+	}
+	return append(b, '}'), nil
+}
+
+// encodeJSON writes v without escaping '<', '>' and '&', which neither real
+// service does in the messages of this package. Everything it is given can be
+// encoded.
+func encodeJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("entralab: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// decodeStrictly reads one JSON value and nothing after it, without members
+// that into does not have.
+func decodeStrictly(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// nullable turns "" into JSON's null.
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// graphTime writes a date as the directory does: seconds, and seven digits
+// after them when there are any.
+func graphTime(t time.Time) string {
+	return t.UTC().Format("2006-01-02T15:04:05.9999999Z")
+}

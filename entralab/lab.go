@@ -1,0 +1,298 @@
+package entralab
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is how a lab starts. The zero Config is a lab on free loopback ports.
+type Config struct {
+	// Listen is the host to listen on: an address of 127.0.0.0/8, ::1 or
+	// localhost. Default 127.0.0.1. Anything else is an error: the lab hands
+	// out credentials to whoever asks.
+	Listen string
+	// PortBase is the authority's port; Graph has the next one, the one after
+	// is reserved for the vault, and control has PortBase+3. 0 takes any free
+	// ports.
+	PortBase int
+	// RandomSeed decides ids and which replica answers a token request. 0
+	// draws one; [Lab.RandomSeed] tells it. Secret values do not depend on it.
+	RandomSeed uint64
+	// InProcess opens no sockets: the origins are https://login.lab.test,
+	// https://graph.lab.test and http://control.lab.test, and only
+	// [Lab.Transport] reaches them. For testing/synctest.
+	InProcess bool
+}
+
+// Lab is a running emulated tenant. All its methods may be called at the same
+// time.
+type Lab struct {
+	random       *random
+	clock        clock
+	history      history
+	key          *signingKey
+	certificates *certificates
+
+	authorityURL, graphURL, controlURL string
+	transport                          inProcess
+	network                            *http.Transport // nil in process
+
+	servers   []*http.Server
+	running   sync.WaitGroup
+	closeOnce sync.Once
+	closeErr  error
+
+	healthy, operator App // with their values, for Env
+
+	mu          sync.RWMutex // guards what follows, and all that hangs on it
+	delay       Delay
+	tenants     []*tenant
+	home, other *tenant
+}
+
+// TB is the part of testing.TB that [New] needs.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// New starts a lab with the zero [Config] and closes it when the test ends.
+func New(tb TB) *Lab {
+	tb.Helper()
+	l, err := Start(context.Background(), Config{})
+	if err != nil {
+		tb.Fatalf("%v", err)
+	}
+	tb.Cleanup(func() { l.Close() })
+	return l
+}
+
+// Start starts a lab, which serves until [Lab.Close]. The context bounds the
+// start only.
+func Start(ctx context.Context, cfg Config) (*Lab, error) {
+	host, err := cfg.host()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("entralab: %w", err)
+	}
+	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey()}
+	if l.certificates, err = newCertificates(host); err != nil {
+		return nil, fmt.Errorf("entralab: %w", err)
+	}
+	listeners, err := l.listen(ctx, cfg, host)
+	if err != nil {
+		return nil, err
+	}
+	l.running.Go(l.key.generate)
+	l.seed()
+
+	origins := []struct {
+		url     string
+		handler http.HandlerFunc
+	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.serveGraph}, {l.controlURL, l.serveControl}}
+	l.transport.handlers = map[string]http.Handler{}
+	for i, origin := range origins {
+		handler := l.certificates.onlyOwnNames(origin.handler)
+		l.transport.handlers[origin.url] = handler
+		if !cfg.InProcess {
+			l.serve(listeners[i], origin.url, handler)
+		}
+	}
+	if !cfg.InProcess {
+		l.network = &http.Transport{
+			TLSClientConfig:   &tls.Config{RootCAs: l.certificates.pool},
+			ForceAttemptHTTP2: true,
+		}
+	}
+	return l, nil
+}
+
+func (cfg Config) host() (string, error) {
+	host := cfg.Listen
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", fmt.Errorf("entralab: cannot listen on %q: only loopback addresses (127.0.0.0/8, ::1, localhost) are allowed", cfg.Listen)
+	}
+	if cfg.PortBase < 0 || cfg.PortBase > 65535-3 {
+		return "", fmt.Errorf("entralab: port base %d: must be 0 or leave room for four ports up to 65535", cfg.PortBase)
+	}
+	return host, nil
+}
+
+// listen opens the sockets and sets the URLs, authority, Graph and control in
+// this order.
+func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listener, error) {
+	if cfg.InProcess {
+		l.authorityURL, l.graphURL, l.controlURL = "https://login.lab.test", "https://graph.lab.test", "http://control.lab.test"
+		return nil, nil
+	}
+	var listeners []net.Listener
+	for i, origin := range []struct {
+		url    *string
+		scheme string
+		offset int
+	}{{&l.authorityURL, "https://", 0}, {&l.graphURL, "https://", 1}, {&l.controlURL, "http://", 3}} {
+		port := 0
+		if cfg.PortBase != 0 {
+			port = cfg.PortBase + origin.offset
+		}
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			for _, open := range listeners[:i] {
+				open.Close()
+			}
+			return nil, fmt.Errorf("entralab: %w", err)
+		}
+		_, actual, _ := net.SplitHostPort(listener.Addr().String())
+		*origin.url = origin.scheme + net.JoinHostPort(host, actual)
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
+}
+
+func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) {
+	server := &http.Server{
+		Handler:           handler,
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{l.certificates.server}},
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0), // a client that distrusts the CA is its own test
+	}
+	l.servers = append(l.servers, server)
+	l.running.Go(func() {
+		if strings.HasPrefix(origin, "https://") {
+			server.ServeTLS(listener, "", "")
+		} else {
+			server.Serve(listener)
+		}
+	})
+}
+
+// Close stops serving and waits for the lab's goroutines. It may be called
+// more than once.
+func (l *Lab) Close() error {
+	l.closeOnce.Do(func() {
+		if l.network != nil {
+			l.network.CloseIdleConnections()
+		}
+		for _, server := range l.servers {
+			l.closeErr = errors.Join(l.closeErr, server.Close())
+		}
+		l.running.Wait()
+	})
+	return l.closeErr
+}
+
+// AuthorityURL is the origin of the token service, without a slash at the end.
+func (l *Lab) AuthorityURL() string { return l.authorityURL }
+
+// GraphURL is the origin of Microsoft Graph, without version or slash.
+func (l *Lab) GraphURL() string { return l.graphURL }
+
+// ControlURL is the origin of the control API, plain HTTP.
+func (l *Lab) ControlURL() string { return l.controlURL }
+
+// TenantID is the home tenant, "Contoso (lab)" with the domain
+// contoso.lab.test.
+func (l *Lab) TenantID() string { return l.home.id.String() }
+
+// OtherTenantID is a second tenant, "Fabrikam (lab)" with the domain
+// fabrikam.lab.test and one app.
+func (l *Lab) OtherTenantID() string { return l.other.id.String() }
+
+// RandomSeed is the seed in use, for [Config.RandomSeed].
+func (l *Lab) RandomSeed() uint64 { return l.random.seed }
+
+// CAPEM is the certificate of the lab's CA, for SSL_CERT_FILE,
+// NODE_EXTRA_CA_CERTS and the like.
+func (l *Lab) CAPEM() []byte { return append([]byte(nil), l.certificates.caPEM...) }
+
+// CertPool holds the lab's CA and nothing else.
+func (l *Lab) CertPool() *x509.CertPool { return l.certificates.pool.Clone() }
+
+// Client returns a client that trusts the lab and follows no redirects. It
+// goes through the sockets if there are any.
+func (l *Lab) Client() *http.Client {
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if l.network != nil {
+		c.Transport = l.network
+	} else {
+		c.Transport = l.transport
+	}
+	return c
+}
+
+// Transport calls the lab's handlers in process, whatever the [Config], and
+// refuses every host but the lab's three.
+func (l *Lab) Transport() http.RoundTripper { return l.transport }
+
+// Now is the lab's time, in UTC. All dates the lab writes, checks or sends,
+// the Date header included, follow it; certificates follow the system's.
+func (l *Lab) Now() time.Time { return l.clock.now() }
+
+// Advance moves the clock, back if d is negative. The clock stays within 1970
+// and 2200.
+func (l *Lab) Advance(d time.Duration) { l.clock.advance(d) }
+
+// Set sets the clock, within the same bounds.
+func (l *Lab) Set(t time.Time) { l.clock.set(t) }
+
+// Freeze stops the clock, or lets it run on from where it stands.
+func (l *Lab) Freeze(on bool) { l.clock.freeze(on) }
+
+// SetDelay sets the delay for secrets that are written from now on. Earlier
+// ones keep theirs.
+func (l *Lab) SetDelay(d Delay) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.setDelay(d)
+}
+
+func (l *Lab) setDelay(d Delay) {
+	l.delay = Delay{Accept: max(d.Accept, 0), Remove: max(d.Remove, 0), Replicas: max(d.Replicas, 1)}
+}
+
+// History returns the events after a sequence number, oldest first; 0 asks for
+// all. The lab remembers the last 100,000.
+func (l *Lab) History(after int) []Event { return l.history.after(after) }
+
+// Env returns the KEY=VALUE lines that let an unchanged client use the lab:
+// the healthy app as the client's own identity and the operator app as
+// credsmith's. No value needs quotes. SSL_CERT_FILE and NODE_EXTRA_CA_CERTS
+// are missing, since only the caller knows where it wrote [Lab.CAPEM].
+func (l *Lab) Env() []string {
+	app, operator := l.healthy, l.operator
+	return []string{
+		"AZURE_AUTHORITY_HOST=" + l.authorityURL,
+		"AZURE_TENANT_ID=" + app.TenantID,
+		"AZURE_CLIENT_ID=" + app.ClientID,
+		"AZURE_CLIENT_SECRET=" + app.Secrets[0].Value.Reveal(),
+		"CREDSMITH_LAB_SECRET_ID=" + app.Secrets[0].KeyID,
+		"CREDSMITH_GRAPH_URL=" + l.graphURL,
+		"CREDSMITH_LAB_CONTROL=" + l.controlURL,
+		"CREDSMITH_OPERATOR_CLIENT_ID=" + operator.ClientID,
+		"CREDSMITH_OPERATOR_CLIENT_SECRET=" + operator.Secrets[0].Value.Reveal(),
+		"CREDSMITH_OPERATOR_SECRET_ID=" + operator.Secrets[0].KeyID,
+		"CREDSMITH_OPERATOR_TENANT_ID=" + operator.TenantID,
+		"CREDSMITH_OPERATOR_AUTHORITY_HOST=" + l.authorityURL,
+	}
+}

@@ -1,0 +1,47 @@
+package entralab
+
+import "strings"
+
+// appRole is an application permission of Microsoft Graph.
+type appRole struct {
+	id          guid
+	name        string
+	displayName string
+}
+
+// The permissions that the lab checks or that a test of privilege needs, with
+// their ids from Microsoft's permissions reference.
+const (
+	roleApplicationRead  = "Application.Read.All"
+	roleApplicationWrite = "Application.ReadWrite.All"
+	roleApplicationOwned = "Application.ReadWrite.OwnedBy"
+	roleAuditRead        = "AuditLog.Read.All"
+	roleDirectoryRead    = "Directory.Read.All"
+	roleOrganizationRead = "Organization.Read.All"
+	roleUserRead         = "User.Read.All"
+)
+
+var appRoles = []appRole{
+	{mustGUID("06b708a9-e830-4db3-a914-8e69da51d44f"), "AppRoleAssignment.ReadWrite.All", "Manage app permission grants and app role assignments"},
+	{mustGUID("9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"), roleApplicationRead, "Read all applications"},
+	{mustGUID("1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9"), roleApplicationWrite, "Read and write all applications"},
+	{mustGUID("18a4783c-866b-4cc7-a460-3d5e5662c884"), roleApplicationOwned, "Manage apps that this app creates or owns"},
+	{mustGUID("b0afded3-3588-46d8-8b3d-9842eff778da"), roleAuditRead, "Read all audit log data"},
+	{mustGUID("7ab1d382-f21e-4acd-a863-ba3e13f7da61"), roleDirectoryRead, "Read directory data"},
+	{mustGUID("810c84a8-4a9e-49e6-bf7d-12d183f40d01"), "Mail.Read", "Read mail in all mailboxes"},
+	{mustGUID("b633e1c5-b582-4048-a93e-9f11b44c7e96"), "Mail.Send", "Send mail as any user"},
+	{mustGUID("498476ce-e0fe-48b0-b801-37ba7e2685c6"), roleOrganizationRead, "Read organization information"},
+	{mustGUID("246dd0d5-5bd0-4def-940b-0421030a5b68"), "Policy.Read.All", "Read your organization's policies"},
+	{mustGUID("9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8"), "RoleManagement.ReadWrite.Directory", "Read and write all directory RBAC settings"},
+	{mustGUID("df021288-bdef-4463-88db-98f22de89214"), roleUserRead, "Read all users' full profiles"},
+}
+
+// roleNamed finds a permission by name, nil if the lab has none such.
+func roleNamed(name string) *appRole {
+	for i := range appRoles {
+		if strings.EqualFold(appRoles[i].name, name) {
+			return &appRoles[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package entralab
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// App is an application registration as the lab hands it out.
+type App struct {
+	TenantID           string
+	ObjectID           string // Graph's id of the application object
+	ClientID           string // what signs in: appId, "Application (client) ID"
+	ServicePrincipalID string // object id in the tenant; empty when there is none
+	DisplayName        string
+	Secrets            []Secret
+}
+
+// Secret is one client secret. Printing it shows all but the value; encoding
+// it as JSON fails, so that a value is never written by accident.
+type Secret struct {
+	KeyID       string // the portal's "Secret ID"
+	Value       SecretText
+	Hint        string // first three characters of the value
+	DisplayName string
+	Start, End  time.Time
+}
+
+// SecretText is the value of a client secret. It prints as "[redacted]" and
+// does not encode; [SecretText.Reveal] is the only way to the text.
+//
+// The text sits behind a pointer to a function: fmt calls no methods on
+// unexported fields, so whatever prints a struct that holds a SecretText shows
+// an address.
+type SecretText struct{ text *func() string }
+
+func newSecretText(s string) SecretText {
+	f := func() string { return s }
+	return SecretText{&f}
+}
+
+// Reveal returns the text, "" for the zero SecretText.
+func (s SecretText) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return (*s.text)()
+}
+
+const redacted = "[redacted]"
+
+var errEncode = errors.New("entralab: a secret value does not encode; call Reveal where it must be sent")
+
+// Format writes "[redacted]" whatever the verb.
+func (SecretText) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+
+// String returns "[redacted]".
+func (SecretText) String() string { return redacted }
+
+// GoString returns "[redacted]".
+func (SecretText) GoString() string { return redacted }
+
+// LogValue returns "[redacted]".
+func (SecretText) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON always fails.
+func (SecretText) MarshalJSON() ([]byte, error) { return nil, errEncode }
+
+// MarshalText always fails.
+func (SecretText) MarshalText() ([]byte, error) { return nil, errEncode }
+
+// valueAlphabet has 66 letters; every one of them is safe in a form, a URL
+// and an unquoted env-file line.
+const valueAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_~.-"
+
+// generateValue returns a value of today's shape, 40 characters with "8Q~"
+// after the first three (seen in public samples, 2026-11). It is drawn from
+// crypto/rand, never from the seed, because the seed is public.
+func generateValue() string {
+	value := make([]byte, 40)
+	for i := range value {
+		value[i] = randomLetter()
+	}
+	copy(value[3:], "8Q~")
+	return string(value)
+}
+
+func randomLetter() byte {
+	const n = len(valueAlphabet)
+	var b [1]byte
+	for {
+		rand.Read(b[:])          // never fails
+		if int(b[0]) < 256/n*n { // so that every letter is as likely
+			return valueAlphabet[int(b[0])%n]
+		}
+	}
+}
+
+// hintOf returns what Graph shows of a value: its first three characters.
+func hintOf(value string) string {
+	letters := []rune(value)
+	return string(letters[:min(3, len(letters))])
+}

@@ -1,0 +1,148 @@
+package entralab
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// refusal is one answer of the token service that is not a token.
+type refusal struct {
+	code    int
+	oauth   string // the OAuth error, which decides before the code does
+	status  int
+	helpURI bool // whether error_uri is sent
+	text    string
+}
+
+// The refusals the lab gives. Texts are as recorded in public threads, but for
+// 50049, which is recalled. Where only the text was recorded (28000, 7000229)
+// the status follows the rule seen everywhere else: invalid_client is 401, the
+// rest 400. What a huge body really gets, here 9002313, is not known.
+//
+// error_uri: recorded 2026-08 as present for 7000215 and 500011 and absent
+// for 70003; seen in public threads for 7000222, 90002 and 700016; recalled,
+// unverified, for 900144, 900023, 7000216 and 7000112; left out elsewhere.
+var (
+	errManyResources  = refusal{28000, "invalid_request", 400, false, "Provided value for the input parameter scope is not valid because it contains more than one resource. Scope {scope} is not valid."}
+	errInstance       = refusal{50049, "invalid_instance", 400, false, "Unknown or invalid instance."}
+	errNoTenant       = refusal{50059, "invalid_request", 400, false, "No tenant-identifying information found in either the request or implied by any provided credentials."}
+	errGrantType      = refusal{70003, "unsupported_grant_type", 400, false, "The app requested an unsupported grant type '{grantType}'."}
+	errScopeMalformed = refusal{70011, "invalid_scope", 400, false, "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."}
+	errTenantUnknown  = refusal{90002, "invalid_request", 400, true, "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."}
+	errResource       = refusal{500011, "invalid_resource", 400, true, "The resource principal named {resource} was not found in the tenant named {tenantName}. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant."}
+	errAppUnknown     = refusal{700016, "unauthorized_client", 400, true, "Application with identifier '{appId}' was not found in the directory '{tenantName}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant."}
+	errTenantZero     = refusal{900021, "invalid_request", 400, false, "Requested tenant identifier '{tenant}' is not valid. Tenant identifiers may not be an empty GUID."}
+	errTenantName     = refusal{900023, "invalid_request", 400, true, "Specified tenant identifier '{tenant}' is neither a valid DNS name, nor a valid external domain."}
+	errMissing        = refusal{900144, "invalid_request", 400, true, "The request body must contain the following parameter: '{name}'."}
+	errVerb           = refusal{900561, "invalid_request", 400, false, "The endpoint only accepts {accepted} requests. Received a {method} request."}
+	errScopeNamed     = refusal{1002012, "invalid_scope", 400, false, "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."}
+	errAppDisabled    = refusal{7000112, "unauthorized_client", 400, true, "Application '{appId}'({appName}) is disabled."}
+	errSecretUnknown  = refusal{7000215, "invalid_client", 401, true, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{appId}'."}
+	errSecretMissing  = refusal{7000216, "invalid_client", 401, true, "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type."}
+	errSecretExpired  = refusal{7000222, "invalid_client", 401, true, "The provided client secret keys for app '{appId}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds."}
+	errNoPrincipal    = refusal{7000229, "invalid_client", 401, false, "The client application {appId} is missing service principal in the tenant {tenantId}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119"}
+	errTooLarge       = refusal{9002313, "invalid_request", 400, false, "Invalid request. Request is malformed or invalid."}
+)
+
+// with fills the holes of the text: pairs of name and value.
+func (f refusal) with(pairs ...string) *refusal {
+	filled := make([]string, len(pairs))
+	for i, s := range pairs {
+		if i%2 == 0 {
+			s = "{" + s + "}"
+		}
+		filled[i] = s
+	}
+	f.text = strings.NewReplacer(filled...).Replace(f.text)
+	return &f
+}
+
+// exchange is one request to the authority and what identifies it.
+type exchange struct {
+	now         time.Time
+	trace       guid
+	correlation guid
+	echo        string // client-request-id to send back, "" if not asked for
+}
+
+// newExchange takes the ids of a request. MSAL Go sends them as headers, MSAL
+// Node as form field and query key (seen on the wire).
+func (l *Lab) newExchange(r *http.Request, form map[string]string) exchange {
+	sent := func(name string) string {
+		if v := r.Header.Get(name); v != "" {
+			return v
+		}
+		if v := form[name]; v != "" {
+			return v
+		}
+		return r.URL.Query().Get(name)
+	}
+	x := exchange{now: l.clock.now(), trace: l.random.guid()}
+	x.trace[15] = 0 // trace ids end in 00 since about 2017 (seen)
+	id, ok := parseGUID(sent("client-request-id"))
+	if !ok {
+		id = l.random.guid()
+	}
+	x.correlation = id
+	if strings.EqualFold(sent("return-client-request-id"), "true") {
+		x.echo = id.String()
+	}
+	return x
+}
+
+// tokenErrorBody has its members in the order recorded 2026-08.
+type tokenErrorBody struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+	URI           string `json:"error_uri,omitempty"`
+}
+
+// refuse writes the error. Its parts are joined by single blanks, as recorded
+// since 2023-11 (before that by CRLF).
+func (x exchange) refuse(w http.ResponseWriter, host string, f *refusal) {
+	code := strconv.Itoa(f.code)
+	body := tokenErrorBody{
+		Error:         f.oauth,
+		Codes:         []int{f.code},
+		Timestamp:     x.now.Format("2006-01-02 15:04:05Z"),
+		TraceID:       x.trace.String(),
+		CorrelationID: x.correlation.String(),
+	}
+	body.Description = "AADSTS" + code + ": " + f.text + " Trace ID: " + body.TraceID +
+		" Correlation ID: " + body.CorrelationID + " Timestamp: " + body.Timestamp
+	if f.helpURI {
+		body.URI = "https://" + host + "/error?code=" + code
+	}
+	x.write(w, f.status, encodeJSON(body))
+}
+
+// write sends a body with the headers the real service sends (read in a public
+// log of a 7000215). There is no WWW-Authenticate: openid-client would hide
+// the body behind it.
+func (x exchange) write(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store, no-cache")
+	h.Set("Pragma", "no-cache")
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Expires", "-1")
+	h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("P3P", `CP="DSP CUR OTPi IND OTRi ONL FIN"`)
+	h.Set("X-Ms-Request-Id", x.trace.String())
+	h.Set("X-Ms-Ests-Server", "2.1.11722.21 - LAB ProdSlices")
+	h.Set("Date", x.now.Format(http.TimeFormat))
+	h.Add("Set-Cookie", "fpc="+x.trace.String()+"; path=/; secure; HttpOnly; SameSite=None")
+	h.Add("Set-Cookie", "x-ms-gateway-slice=estsfd; path=/; secure; HttpOnly")
+	h.Add("Set-Cookie", "stsservicecookie=estsfd; path=/; secure; HttpOnly")
+	if x.echo != "" {
+		h.Set("Client-Request-Id", x.echo)
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}

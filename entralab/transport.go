@@ -1,0 +1,66 @@
+package entralab
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// inProcess calls the lab's handlers without a socket. Its goroutine does all
+// the work, which is what testing/synctest needs: waiting for a socket would
+// not count as blocked there.
+type inProcess struct{ handlers map[string]http.Handler } // by origin
+
+// RoundTrip serves requests to the lab's origins and refuses all others.
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := r.Body
+	if body == nil {
+		body = http.NoBody
+	}
+	defer body.Close()
+	handler := t.handlers[r.URL.Scheme+"://"+strings.ToLower(r.URL.Host)]
+	if handler == nil {
+		return nil, fmt.Errorf("entralab: %s://%s is not an origin of this lab", r.URL.Scheme, r.URL.Host)
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	in := r.Clone(r.Context())
+	in.Body = body
+	in.RequestURI = r.URL.RequestURI()
+	in.RemoteAddr = "127.0.0.1:1"
+	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
+	if in.Host == "" {
+		in.Host = r.URL.Host
+	}
+	if in.Header == nil {
+		in.Header = http.Header{}
+	}
+	out := &recorder{header: http.Header{}, status: http.StatusOK}
+	handler.ServeHTTP(out, in)
+	return &http.Response{
+		Status:        strconv.Itoa(out.status) + " " + http.StatusText(out.status),
+		StatusCode:    out.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        out.header,
+		Body:          io.NopCloser(&out.body),
+		ContentLength: int64(out.body.Len()),
+		Request:       r,
+	}, nil
+}
+
+// recorder is the http.ResponseWriter of a call in process.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header         { return w.header }
+func (w *recorder) WriteHeader(status int)      { w.status = status }
+func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
