@@ -16,6 +16,11 @@ import (
 // mayReveal lists every function outside tests that calls Reveal, with the
 // reason why it must hold the text. Anything else is a leak in the making.
 var mayReveal = map[string]string{
+	"internal/token/token.go request":               "sends the secret to the authority",
+	"internal/token/token.go rawRequest":            "sends a captured body to the authority",
+	"internal/graph/graph.go New":                   "signs in as the operator",
+	"internal/graph/use.go Use":                     "sends the app's token to its resource",
+	"internal/setting/dotenv.go With":               "writes the consumer's file",
 	"entralab/graph_applications.go mintedPassword": "answers addPassword",
 	"entralab/lab.go Env":                           "writes the lab's environment",
 }

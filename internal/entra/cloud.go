@@ -1,0 +1,65 @@
+package entra
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// Cloud is one of Microsoft's clouds: each has its own directory, portal, app
+// registrations and secrets.
+type Cloud struct {
+	Name      string
+	Authority string // origin of the token service
+	Graph     string // origin of Microsoft Graph
+	Portal    string
+}
+
+// Clouds are the clouds in service. The first is the default.
+// Source: Microsoft, "National clouds".
+func Clouds() []Cloud {
+	return []Cloud{
+		{"public", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://entra.microsoft.com"},
+		{"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://entra.microsoft.us"},
+		{"china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", "https://entra.microsoftonline.cn"},
+	}
+}
+
+// DefaultAuthority is the authority of the public cloud.
+const DefaultAuthority = "https://login.microsoftonline.com"
+
+// CloudOf returns the cloud an authority belongs to; ok is false for a private
+// or emulated one.
+func CloudOf(authority string) (cloud Cloud, ok bool) {
+	for _, c := range Clouds() {
+		if c.Authority == authority {
+			return c, true
+		}
+	}
+	switch authority {
+	case "https://login.windows.net", "https://login.microsoft.com", "https://sts.windows.net":
+		return Clouds()[0], true
+	case "https://login.chinacloudapi.cn":
+		return Clouds()[2], true
+	}
+	return Cloud{}, false
+}
+
+// Origin returns scheme://host[:port] of an address that must be https, in
+// lower case and without a path. The error names what is wrong with it.
+func Origin(address string) (string, error) {
+	u, err := url.Parse(strings.TrimSpace(address))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%q is not an address", address)
+	case u.Scheme == "" && !strings.Contains(address, "/"):
+		return Origin("https://" + address) // AZURE_AUTHORITY_HOST is often a bare host
+	case u.Scheme == "http":
+		return "", fmt.Errorf("%s is http: a secret is sent over https only", address)
+	case u.Scheme != "https" || u.Host == "":
+		return "", fmt.Errorf("%q is not an https address", address)
+	case u.User != nil:
+		return "", fmt.Errorf("the address of %s holds a user name", u.Host)
+	}
+	return "https://" + strings.ToLower(u.Host), nil
+}

@@ -1,0 +1,163 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/secret"
+)
+
+// passwordCredential is the credential's record as Graph has it.
+type passwordCredential struct {
+	KeyID               string    `json:"keyId"`
+	Hint                string    `json:"hint"`
+	DisplayName         string    `json:"displayName"`
+	CustomKeyIdentifier []byte    `json:"customKeyIdentifier"` // old tools put the name here
+	StartDateTime       time.Time `json:"startDateTime"`
+	EndDateTime         time.Time `json:"endDateTime"`
+}
+
+func (p passwordCredential) credential(on entra.Holder) entra.Credential {
+	display := p.DisplayName
+	if display == "" {
+		display = strings.ReplaceAll(string(p.CustomKeyIdentifier), "\x00", "") // UTF-16
+	}
+	return entra.Credential{KeyID: p.KeyID, Hint: p.Hint, DisplayName: display, Start: p.StartDateTime.UTC(), End: p.EndDateTime.UTC(), On: on}
+}
+
+type application struct {
+	ID                  string               `json:"id"`
+	AppID               string               `json:"appId"`
+	DisplayName         string               `json:"displayName"`
+	CreatedDateTime     time.Time            `json:"createdDateTime"`
+	IsDisabled          bool                 `json:"isDisabled"`
+	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
+}
+
+type servicePrincipal struct {
+	ID                  string               `json:"id"`
+	AppID               string               `json:"appId"`
+	DisplayName         string               `json:"displayName"`
+	AccountEnabled      bool                 `json:"accountEnabled"`
+	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
+}
+
+const (
+	appFields = "$select=id,appId,displayName,createdDateTime,isDisabled,passwordCredentials"
+	spFields  = "$select=id,appId,displayName,accountEnabled,passwordCredentials"
+)
+
+// app joins the two objects of one client id; either may be nil, not both.
+func (c *Client) app(a *application, sp *servicePrincipal) *entra.App {
+	app := &entra.App{TenantID: c.tenantID}
+	if sp != nil {
+		app.ClientID, app.DisplayName = sp.AppID, sp.DisplayName
+		app.ServicePrincipal = &entra.ServicePrincipal{ObjectID: sp.ID, Enabled: sp.AccountEnabled}
+		for _, p := range sp.PasswordCredentials {
+			app.Credentials = append(app.Credentials, p.credential(entra.OnServicePrincipal))
+		}
+	}
+	if a != nil {
+		app.ObjectID, app.ClientID, app.DisplayName = a.ID, a.AppID, a.DisplayName
+		app.Created, app.Disabled = a.CreatedDateTime.UTC(), a.IsDisabled
+		for _, p := range a.PasswordCredentials {
+			app.Credentials = append(app.Credentials, p.credential(entra.OnApplication))
+		}
+	}
+	return app
+}
+
+// Find returns the app with that client id, and the app whose application or
+// service principal has that object id. Neither found is no error; an id that
+// is no GUID is not asked for.
+func (c *Client) Find(ctx context.Context, id string) (app, byObjectID *entra.App, err error) {
+	if !entra.IsGUID(id) {
+		return nil, nil, nil
+	}
+	a, err := first[application](ctx, c, "/v1.0/applications?"+appFields+"&$filter="+url.QueryEscape("appId eq '"+id+"'"))
+	if err != nil {
+		return nil, nil, err
+	}
+	sp, err := first[servicePrincipal](ctx, c, "/v1.0/servicePrincipals?"+spFields+"&$filter="+url.QueryEscape("appId eq '"+id+"'"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if a != nil || sp != nil {
+		return c.app(a, sp), nil, nil
+	}
+	byObjectID, err = c.findByObjectID(ctx, id)
+	return nil, byObjectID, err
+}
+
+func (c *Client) findByObjectID(ctx context.Context, id string) (*entra.App, error) {
+	var a application
+	err := c.get(ctx, "/v1.0/applications/"+id+"?"+appFields, &a)
+	if err == nil {
+		return c.app(&a, nil), nil
+	}
+	if !IsNotFound(err) {
+		return nil, err
+	}
+	var sp servicePrincipal
+	err = c.get(ctx, "/v1.0/servicePrincipals/"+id+"?"+spFields, &sp)
+	if err == nil {
+		return c.app(nil, &sp), nil
+	}
+	if !IsNotFound(err) {
+		return nil, err
+	}
+	return nil, nil
+}
+
+func first[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	for item, err := range pages[T](ctx, c, path) {
+		if err != nil {
+			return nil, err
+		}
+		return &item, nil
+	}
+	return nil, nil
+}
+
+// WithHint returns the apps that have a credential with that hint on the
+// application. Graph cannot filter by it, so all apps are read.
+func (c *Client) WithHint(ctx context.Context, hint string) ([]entra.App, error) {
+	var found []entra.App
+	for a, err := range pages[application](ctx, c, "/v1.0/applications?$select=id,appId,displayName,passwordCredentials&$top=999") {
+		if err != nil {
+			return found, err
+		}
+		if app := c.app(&a, nil); len(app.ByHint(hint)) > 0 {
+			found = append(found, *app)
+		}
+	}
+	return found, nil
+}
+
+// Mint adds a client secret to an application and returns it with its value,
+// which nobody can ask for again. The request is sent once: it has no
+// idempotency key, and a second one would make a second secret.
+func (c *Client) Mint(ctx context.Context, objectID, displayName string, end time.Time) (entra.Credential, secret.Value, error) {
+	type request struct {
+		DisplayName string    `json:"displayName"`
+		EndDateTime time.Time `json:"endDateTime"`
+	}
+	var made struct {
+		passwordCredential
+		SecretText string `json:"secretText"`
+	}
+	err := c.do(withoutRetries(ctx), http.MethodPost, "/v1.0/applications/"+url.PathEscape(objectID)+"/addPassword",
+		map[string]request{"passwordCredential": {displayName, end.UTC()}}, &made)
+	if err != nil {
+		return entra.Credential{}, secret.Value{}, err
+	}
+	if made.SecretText == "" || made.KeyID == "" {
+		return entra.Credential{}, secret.Value{}, fmt.Errorf("add a secret to %s: Graph's answer holds no value: look for a secret named %q and remove it", objectID, displayName)
+	}
+	return made.credential(entra.OnApplication), secret.New(made.SecretText), nil
+}
