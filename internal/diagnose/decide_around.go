@@ -1,0 +1,198 @@
+package diagnose
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/secret"
+)
+
+// maxSkew is how far a clock may be off before it is worth a word.
+const maxSkew = 5 * time.Minute
+
+// skew is how much this machine's clock is ahead of the authority's.
+func (o *Observations) skew() (time.Duration, bool) {
+	for _, d := range o.Discoveries {
+		if d.Answer != nil && !d.Answer.Date.IsZero() && !d.Answer.Asked.IsZero() {
+			return d.Answer.Asked.Sub(d.Answer.Date), true
+		}
+	}
+	return 0, false
+}
+
+func isNoOperator(err error) bool { return errors.Is(err, errNoOperator) }
+
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
+
+func round(d time.Duration) time.Duration { return d.Round(time.Second) }
+
+func inMinutes(d time.Duration) string { return fmt.Sprintf("%d minutes", int(d.Minutes())) }
+
+// ruleOffline reads the setting and the error only: nothing is proven.
+func ruleOffline(o *Observations) (finding, bool) {
+	if !o.Case.Offline {
+		return finding{}, false
+	}
+	f := finding{verdict: Inconclusive, confidence: Possible, summary: "Without the network nothing can be proven.", evidence: shapeEvidence(o)}
+	f.unknown = []Unknown{{"secret-unknown", "nobody was asked", "run again without --no-network"}}
+	suspect := func(c Cause, confidence Confidence) (finding, bool) {
+		f.verdict, f.cause, f.confidence, f.summary = Broken, c, confidence, ""
+		return f, true
+	}
+	s := o.Case.Setting
+	switch entra.FormOfTenant(s.TenantID) {
+	case entra.TenantPlaceholder:
+		return suspect("tenant-placeholder", Likely)
+	case entra.TenantMalformed:
+		return suspect("tenant-malformed", Likely)
+	case entra.TenantShared:
+		return suspect("authority-common", Likely)
+	}
+	if !entra.IsGUID(s.ClientID) {
+		return suspect("client-id-malformed", Likely)
+	}
+	shape := s.Value.Shape()
+	if shape.Kind == secret.Placeholder {
+		return suspect("secret-placeholder", Likely)
+	}
+	if corrections := s.Value.Corrections(); len(corrections) > 0 {
+		return suspect(causeOfSlip(corrections[0].Slips[0]), Likely)
+	}
+	switch {
+	case shape.Kind == secret.GUID:
+		return suspect("secret-id-used", Likely)
+	case shape.Kind == secret.EntraQ && !shape.Whole:
+		return suspect("secret-truncated", Likely)
+	}
+	if o.Case.Seen != nil {
+		causes := CausesOf(*o.Case.Seen)
+		if len(causes) == 1 {
+			return suspect(causes[0].Cause, Likely)
+		}
+		for _, info := range causes {
+			f.also = append(f.also, Also{info.Cause, Possible})
+		}
+	}
+	return f, true
+}
+
+// ruleCaptured: the same parameters work once the request is put right.
+func ruleCaptured(o *Observations) (finding, bool) {
+	a, ok := o.first(AsIs)
+	if !ok || o.Case.Captured == nil || a.accepted() || len(o.Case.Captured.Faults) == 0 {
+		return finding{}, false
+	}
+	faults := o.Case.Captured.Faults
+	f := finding{cause: faults[0].Cause, confidence: Likely, summary: faults[0].Says, evidence: []Evidence{probed(a)}}
+	for _, fault := range faults[1:] {
+		f.also = append(f.also, Also{fault.Cause, Likely})
+	}
+	reshaped, sent := o.first(Reshaped)
+	if !sent {
+		return f, true
+	}
+	f.evidence = append(f.evidence, probed(reshaped))
+	if !reshaped.accepted() {
+		return finding{}, false // something else is wrong as well: let the other rules speak
+	}
+	f.confidence = Confirmed
+	return f, true
+}
+
+// ruleAccepted: the setting works. Whether all is well depends on what the
+// token may do and on the error that the user saw.
+func ruleAccepted(o *Observations) (finding, bool) {
+	a, ok := o.success(AsIs)
+	if !ok {
+		return finding{}, false
+	}
+	f := finding{verdict: Working, confidence: Confirmed, summary: "The setting signs in.", evidence: []Evidence{probed(a)}}
+	if hinted := o.hinted(); len(hinted) == 1 {
+		f.evidence = append(f.evidence, keyEvidence(o, hinted[0]))
+	}
+	if o.Access != nil || o.AccessErr != nil {
+		return accessed(o, f, a.Answer.Token), true
+	}
+	if o.Case.Seen != nil {
+		return seenElsewhere(o, f), true
+	}
+	return f, true
+}
+
+// accessed says what the resource made of the token.
+func accessed(o *Observations, f finding, token *entra.Token) finding {
+	if o.AccessErr != nil {
+		f.verdict, f.confidence = Inconclusive, Possible
+		f.summary = "The setting signs in; the resource could not be asked: " + o.AccessErr.Error()
+		return f
+	}
+	access := o.Access
+	source := access.Method + " " + access.URL
+	switch {
+	case access.Status < 300:
+		f.summary = "The setting signs in, and the resource lets it in."
+		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d", access.Status), source})
+	case access.Status == 403:
+		f.verdict, f.cause, f.summary = Broken, "permission-missing", ""
+		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP 403 %s", access.Code), source}, roles(token))
+	default:
+		f.verdict, f.confidence = Inconclusive, Possible
+		f.summary = fmt.Sprintf("The setting signs in; the resource answers HTTP %d %s, which is not about permission.", access.Status, access.Code)
+		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d %s", access.Status, access.Code), source})
+	}
+	return f
+}
+
+func roles(token *entra.Token) Evidence {
+	says := "the token carries no application permission at all"
+	if len(token.Roles) > 0 {
+		says = "the token carries only: " + strings.Join(token.Roles, ", ")
+	}
+	return Evidence{FromProbe, says, "roles claim of the token"}
+}
+
+// seenElsewhere: an error was seen, yet the setting works.
+func seenElsewhere(o *Observations, f finding) finding {
+	seen := o.Case.Seen
+	if seen.AppID != "" && !entra.SameGUID(seen.AppID, o.Case.Setting.ClientID) {
+		f.verdict, f.cause, f.confidence = Broken, "environment-drift", Confirmed
+		f.summary = fmt.Sprintf("This setting works; the error comes from a process that signs in as %s.", seen.AppID)
+		f.evidence = append(f.evidence, Evidence{FromFile, "the error names app " + seen.AppID, "the error given"})
+		return f
+	}
+	if !aboutSecret(*seen) {
+		f.summary = "The setting signs in now; the error given is not about its secret."
+		return f
+	}
+	f.verdict, f.cause, f.confidence, f.summary = Broken, "stale-consumer", Likely, ""
+	c, live := o.hintedLive()
+	switch {
+	case seen.Timestamp.IsZero() || !live:
+		f.unknown = []Unknown{{"stale-consumer", "the error's time or the secret's start is not known, so the error may be older than the setting", "give an error with its Timestamp, and " + needGraph}}
+	case seen.Timestamp.Before(c.Start):
+		f.verdict, f.cause, f.confidence = Working, "", Confirmed
+		f.summary = "The setting signs in; the error is older than its secret. If the app still fails, restart it."
+		f.evidence = append(f.evidence, Evidence{FromTime, fmt.Sprintf("the error is of %s, the secret starts on %s", date(seen.Timestamp), date(c.Start)), "the error given"})
+	case seen.Timestamp.Sub(c.Start) < Young:
+		f.cause = "secret-propagating"
+		f.evidence = append(f.evidence, Evidence{FromTime, fmt.Sprintf("the error came %s after the secret was made", round(seen.Timestamp.Sub(c.Start))), "the error given"})
+		f.also = []Also{{"stale-consumer", Possible}}
+	default:
+		f.confidence = Confirmed
+		f.evidence = append(f.evidence, Evidence{FromTime, fmt.Sprintf("when the error came (%s) this secret had been valid since %s: the process sent another value", date(seen.Timestamp), date(c.Start)), "the error given"})
+	}
+	return f
+}
+
+// aboutSecret reports whether a failure is a refusal of the secret.
+func aboutSecret(f aadsts.Failure) bool {
+	switch f.Code {
+	case 7000215, 7000222, 50012, 70002:
+		return true
+	}
+	return f.Code == 0 && f.OAuthError == "invalid_client"
+}

@@ -1,0 +1,317 @@
+package diagnose
+
+import (
+	"slices"
+	"time"
+
+	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/secret"
+)
+
+// Kind is the kind of an experiment.
+type Kind string
+
+// The kinds.
+const (
+	Discover Kind = "discover" // look at Tenant's public metadata
+	Send     Kind = "send"     // send Attempt
+	Look     Kind = "look"     // ask the directory for the app and its changes
+	Search   Kind = "search"   // search the directory for apps with the value's Hint
+	Use      Kind = "use"      // use Token on the case's address
+)
+
+// Experiment is the next thing to find out.
+type Experiment struct {
+	Kind    Kind
+	Tenant  string
+	Attempt *Attempt // without answer
+	Hint    string
+	Token   *entra.Token
+}
+
+func send(a *Attempt) Experiment { return Experiment{Kind: Send, Attempt: a} }
+
+// Limits of one kind of experiment, so that no kind eats the whole budget.
+const (
+	maxCorrections = 6
+	maxTenants     = 3
+	maxHolders     = 3
+)
+
+// Next returns the experiment that tells most at the lowest price, and false
+// when nothing is left to find out. It is pure: the same observations give the
+// same experiment.
+func Next(o *Observations) (Experiment, bool) {
+	if o.Case.Offline {
+		return Experiment{}, false
+	}
+	for _, question := range []func(*Observations) (Experiment, bool){
+		askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
+		askOtherTenants, askCorrections, askAgain, askSearch, askHolders, askResource,
+	} {
+		e, ok := question(o)
+		if !ok || e.Kind == Send && o.triesLeft() <= 0 {
+			continue
+		}
+		return e, true
+	}
+	return Experiment{}, false
+}
+
+func attempt(p Purpose, s entra.Setting, scope string) *Attempt {
+	return &Attempt{Purpose: p, Request: entra.TokenRequest{TenantID: s.TenantID, ClientID: s.ClientID, Value: s.Value, Scope: scope}}
+}
+
+// reachable reports whether the authority answers as Entra does.
+func (o *Observations) reachable() bool {
+	return len(o.Discoveries) > 0 && o.Discoveries[0].Err == nil
+}
+
+// tenantKnown reports whether the setting's tenant exists.
+func (o *Observations) tenantKnown() bool {
+	return o.reachable() && o.Discoveries[0].Answer.TenantID != ""
+}
+
+// askTenant looks at public metadata first: before a secret goes to a host,
+// the host has to show that it speaks Entra's language.
+func askTenant(o *Observations) (Experiment, bool) {
+	return Experiment{Kind: Discover, Tenant: o.Case.Setting.TenantID}, len(o.Discoveries) == 0 && !o.Case.Setting.Value.IsEmpty()
+}
+
+func askCleanTenant(o *Observations) (Experiment, bool) {
+	clean := entra.CleanIdentifier(o.Case.Setting.TenantID)
+	return Experiment{Kind: Discover, Tenant: clean}, len(o.Discoveries) == 1 && o.reachable() && !o.tenantKnown() &&
+		clean != o.Case.Setting.TenantID && entra.FormOfTenant(clean) != entra.TenantMalformed
+}
+
+func askAsIs(o *Observations) (Experiment, bool) {
+	if !o.reachable() || len(o.Attempts) > 0 {
+		return Experiment{}, false
+	}
+	// A tenant that discovery refuses is refused at the token endpoint too; a
+	// shared one is not, and its answer is worth having.
+	if !o.tenantKnown() && entra.FormOfTenant(o.Case.Setting.TenantID) != entra.TenantShared {
+		return Experiment{}, false
+	}
+	a := attempt(AsIs, o.Case.Setting, o.Case.Scope)
+	if o.Case.Captured != nil {
+		a.Request.Raw = &o.Case.Captured.Request
+	}
+	return send(a), true
+}
+
+func askReshaped(o *Observations) (Experiment, bool) {
+	a, sent := o.first(AsIs)
+	ok := o.Case.Captured != nil && sent && !a.accepted() && len(o.Case.Captured.Faults) > 0 && o.count(Reshaped) == 0
+	return send(attempt(Reshaped, o.Case.Setting, o.Case.Scope)), ok
+}
+
+// askDirectory comes once the setting was refused, or when the user saw an
+// error that the setting does not show, or to remember which secret it is.
+func askDirectory(o *Observations) (Experiment, bool) {
+	return Experiment{Kind: Look}, o.Directory == nil && o.DirectoryErr == nil && o.reachable() &&
+		(len(o.Attempts) > 0 || !o.tenantKnown())
+}
+
+// askCleanIDs sends tenant and client id without what copying left around them.
+func askCleanIDs(o *Observations) (Experiment, bool) {
+	s := o.Case.Setting
+	s.TenantID, s.ClientID = entra.CleanIdentifier(s.TenantID), entra.CleanIdentifier(s.ClientID)
+	changed := s.TenantID != o.Case.Setting.TenantID || s.ClientID != o.Case.Setting.ClientID
+	known := slices.ContainsFunc(o.Discoveries, func(d Discovery) bool { return d.Tenant == s.TenantID && d.Answer != nil && d.Answer.TenantID != "" })
+	_, accepted := o.anyAccepted()
+	return send(attempt(CleanedID, s, o.Case.Scope)), changed && known && !accepted && o.count(CleanedID) == 0
+}
+
+func askTrueClientID(o *Observations) (Experiment, bool) {
+	if !o.home() || o.Directory.ByObjectID == nil || o.count(TrueClientID) > 0 {
+		return Experiment{}, false
+	}
+	s := o.Case.Setting
+	s.ClientID = o.Directory.ByObjectID.ClientID
+	a := attempt(TrueClientID, s, o.Case.Scope)
+	a.App = *o.Directory.ByObjectID
+	return send(a), true
+}
+
+// askOtherTenants comes when the tenant, or the app in it, is not there. Any
+// answer that gets past the look-up of the app shows that it lives there.
+func askOtherTenants(o *Observations) (Experiment, bool) {
+	a, sent := o.first(AsIs)
+	elsewhere := o.reachable() && (!sent && !o.tenantKnown() || sent && (appUnknown(a.code()) || a.code() == 50059))
+	if !elsewhere || o.count(OtherTenant) >= maxTenants {
+		return Experiment{}, false
+	}
+	if _, found := o.appElsewhere(); found {
+		return Experiment{}, false
+	}
+	s := o.Case.Setting
+	for _, tenant := range o.Case.KnownTenants {
+		tried := slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return entra.SameGUID(a.Request.TenantID, tenant) })
+		if tried || entra.SameGUID(tenant, o.tenant()) {
+			continue
+		}
+		s.TenantID = tenant
+		return send(attempt(OtherTenant, s, o.Case.Scope)), true
+	}
+	return Experiment{}, false
+}
+
+// appElsewhere returns an attempt that another tenant answered as one does
+// that knows the app.
+func (o *Observations) appElsewhere() (Attempt, bool) {
+	for _, a := range o.Attempts {
+		if a.Purpose == OtherTenant && a.Answer != nil && (a.accepted() || pastLookup(a.code())) {
+			return a, true
+		}
+	}
+	return Attempt{}, false
+}
+
+func appUnknown(code int) bool { return code == 700016 || code == 70001 || code == 7000229 }
+
+// pastLookup knows the codes that come only after the app has been found.
+func pastLookup(code int) bool {
+	switch code {
+	case 7000215, 7000222, 7000112, 53003, 500011, 50012:
+		return true
+	}
+	return false
+}
+
+// valueRefused reports whether the setting as it is was refused for its value.
+func (o *Observations) valueRefused() bool {
+	a, sent := o.first(AsIs)
+	return sent && (a.code() == 7000215 || a.code() == 7000222 || a.code() == 50012)
+}
+
+// settled reports whether nothing more needs to be learnt of a refused value.
+func (o *Observations) settled() bool {
+	if _, ok := o.anyAccepted(); ok || !o.valueRefused() {
+		return true
+	}
+	_, isSecretID := o.secretID()
+	return isSecretID
+}
+
+// secretID returns the credential whose key id the value is.
+func (o *Observations) secretID() (entra.Credential, bool) {
+	if !o.home() || o.Directory.App == nil || o.Case.Setting.Value.Shape().Kind != secret.GUID {
+		return entra.Credential{}, false
+	}
+	for _, c := range o.Directory.App.Credentials {
+		if o.Case.Setting.Value.HoldsID(c.KeyID) {
+			return c, true
+		}
+	}
+	return entra.Credential{}, false
+}
+
+func askCorrections(o *Observations) (Experiment, bool) {
+	if o.settled() || o.count(Corrected) >= maxCorrections {
+		return Experiment{}, false
+	}
+	for _, c := range o.Case.Setting.Value.Corrections() {
+		tried := slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return a.Request.Value.Equal(c.Value) })
+		if tried || c.Value.Shape().Kind == secret.GUID {
+			continue
+		}
+		s := o.Case.Setting
+		s.Value = c.Value
+		a := attempt(Corrected, s, o.Case.Scope)
+		a.Slips = c.Slips
+		return send(a), true
+	}
+	return Experiment{}, false
+}
+
+// askAgain repeats the request as it is. One refusal proves nothing: servers
+// learn of a secret one by one.
+func askAgain(o *Observations) (Experiment, bool) {
+	if o.settled() || !o.mayBeSpreading() {
+		return Experiment{}, false
+	}
+	a := attempt(Again, o.Case.Setting, o.Case.Scope)
+	a.After = o.againAfter()
+	return send(a), o.count(Again) == 0 || o.watched()+a.After <= o.watch()
+}
+
+// mayBeSpreading reports whether the value looks whole and nothing known of
+// the directory speaks against a new secret.
+func (o *Observations) mayBeSpreading() bool {
+	shape := o.Case.Setting.Value.Shape()
+	if shape.Kind != secret.EntraQ && shape.Kind != secret.Legacy && shape.Kind != secret.Unknown || len(shape.Invisible) > 0 {
+		return false
+	}
+	if !o.home() {
+		return shape.Kind != secret.EntraQ || shape.Whole
+	}
+	_, live := o.hintedLive()
+	return live
+}
+
+// watch is how long the value is watched: as asked, else only if a young
+// secret is known to have its hint.
+func (o *Observations) watch() time.Duration {
+	if o.Case.Watch > 0 {
+		return o.Case.Watch
+	}
+	if c, live := o.hintedLive(); live && o.isYoung(c) {
+		return youngWatch
+	}
+	return 0
+}
+
+// watched is the waiting done so far.
+func (o *Observations) watched() time.Duration {
+	var sum time.Duration
+	for _, a := range o.Attempts {
+		sum += a.After
+	}
+	return sum
+}
+
+// againAfter spaces repetitions: close together in the seconds in which most
+// secrets spread, then doubling, so that the tries left cover the whole watch.
+func (o *Observations) againAfter() time.Duration {
+	n := o.count(Again)
+	after := []time.Duration{1, 1, 2, 3}[min(n, 3)] * time.Second
+	left := o.watch() - o.watched()
+	return max(after, left/(1<<max(o.triesLeft(), 1)-1)).Truncate(time.Millisecond)
+}
+
+// askSearch looks for the app the value belongs to.
+func askSearch(o *Observations) (Experiment, bool) {
+	hint := o.Case.Setting.Value.Shape().Hint
+	a, sent := o.first(AsIs)
+	unplaced := !o.settled() && len(o.hinted()) == 0 || sent && appUnknown(a.code()) && !o.accepted()
+	return Experiment{Kind: Search, Hint: hint}, o.home() && unplaced && !o.Directory.Searched && hint != "" &&
+		o.Case.Setting.Value.Shape().Kind != secret.GUID
+}
+
+func (o *Observations) accepted() bool { _, ok := o.anyAccepted(); return ok }
+
+func askHolders(o *Observations) (Experiment, bool) {
+	if o.accepted() || o.Directory == nil || o.count(OtherClientID) >= maxHolders {
+		return Experiment{}, false
+	}
+	for _, app := range o.Directory.Holders {
+		if slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return entra.SameGUID(a.Request.ClientID, app.ClientID) }) {
+			continue
+		}
+		s := o.Case.Setting
+		s.ClientID = app.ClientID
+		a := attempt(OtherClientID, s, o.Case.Scope)
+		a.App = app
+		return send(a), true
+	}
+	return Experiment{}, false
+}
+
+func askResource(o *Observations) (Experiment, bool) {
+	a, ok := o.success(AsIs)
+	if !ok || o.Case.Try == "" || o.Access != nil || o.AccessErr != nil {
+		return Experiment{}, false
+	}
+	return Experiment{Kind: Use, Token: a.Answer.Token}, true
+}
