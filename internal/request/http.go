@@ -1,0 +1,244 @@
+package request
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var (
+	// requestLine is METHOD target [version], with the comment Microsoft's
+	// documentation puts behind it.
+	requestLine = regexp.MustCompile(`^([A-Za-z]+)[ \t]+(\S.*?)(?:[ \t]+HTTP/[0-9.]+)?(?:[ \t]+//.*)?[ \t\r]*$`)
+	// versionedLine is the same with a version, which can start a request
+	// anywhere, even right behind the body of another.
+	versionedLine = regexp.MustCompile(`^[A-Z]+[ \t]+\S.*[ \t]HTTP/[0-9.]+(?:[ \t]+//.*)?[ \t\r]*$`)
+	headerLine    = regexp.MustCompile("^(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$")
+	variableLine  = regexp.MustCompile(`^@([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t\r]*$`)
+	// liveVariable is a value only the editor that sends a .http file knows.
+	liveVariable = regexp.MustCompile(`\{\{\$[^{}]*\}\}`)
+)
+
+// statusLine reports whether line starts a response.
+func statusLine(line string) bool {
+	return strings.HasPrefix(line, "HTTP/") && !strings.HasPrefix(line, "HTTP/ ")
+}
+
+// startsRequest reports whether line can be the first of a request. Without a
+// version the target must be a URL or a path, since prose looks like
+// "METHOD target" too.
+func startsRequest(line string) bool {
+	if strings.HasPrefix(line, ":method:") || strings.HasPrefix(line, ":authority:") || strings.HasPrefix(line, ":path:") || strings.HasPrefix(line, ":scheme:") {
+		return true
+	}
+	m := requestLine.FindStringSubmatch(line)
+	if m == nil {
+		return bareURL(line)
+	}
+	known := showMethod(strings.ToUpper(m[1])) == strings.ToUpper(m[1])
+	return versionedLine.MatchString(line) || known && (strings.HasPrefix(m[2], "/") || strings.Contains(m[2], "://") || strings.HasPrefix(m[2], "{{"))
+}
+
+// bareURL reports whether line is a URL and nothing else, which .http files
+// allow for a GET.
+func bareURL(line string) bool {
+	return strings.HasPrefix(line, "https://") || strings.HasPrefix(line, "http://")
+}
+
+// startsHTTP reports whether the first line that says anything starts a request.
+func startsHTTP(text string) bool {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || isComment(line) || variableLine.MatchString(line) {
+			continue
+		}
+		return startsRequest(line)
+	}
+	return false
+}
+
+func isComment(line string) bool {
+	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, "//")
+}
+
+// httpParser reads raw HTTP line by line.
+type httpParser struct {
+	variables []string // of a .http file, as pairs for strings.NewReplacer
+	found     []Captured
+	current   *Captured
+	body      strings.Builder
+	state     httpState
+	line      int
+}
+
+type httpState int
+
+const (
+	stateBetween httpState = iota // before a request, or in a response
+	stateHead
+	stateBody
+)
+
+// parseHTTP returns the requests of text. Responses between them are skipped.
+func parseHTTP(text string) []Captured {
+	var p httpParser
+	for line := range strings.Lines(text) {
+		p.line++
+		p.read(line)
+	}
+	p.finish()
+	return p.found
+}
+
+func (p *httpParser) read(line string) {
+	content := strings.TrimRight(line, lineEnds)
+	switch {
+	case strings.HasPrefix(content, "###"), statusLine(content):
+		p.finish()
+		return
+	case versionedLine.MatchString(content):
+		p.start(content)
+		return
+	}
+	switch p.state {
+	case stateBetween:
+		if m := variableLine.FindStringSubmatch(content); m != nil {
+			p.variables = append(p.variables, "{{"+m[1]+"}}", strings.NewReplacer(p.variables...).Replace(m[2]))
+		} else if content = strings.TrimSpace(content); !isComment(content) && startsRequest(content) {
+			p.start(content)
+		}
+	case stateHead:
+		p.head(line, content)
+	case stateBody:
+		p.body.WriteString(line)
+	}
+}
+
+func (p *httpParser) start(line string) {
+	p.finish()
+	p.current = &Captured{Kind: kindHTTP, Line: p.line, Place: fmt.Sprintf("line %d", p.line)}
+	p.state = stateHead
+	switch {
+	case strings.HasPrefix(line, ":"):
+		p.head(line, line)
+	case bareURL(line):
+		p.current.Method, p.current.URL = "GET", strings.TrimSpace(line)
+	default:
+		m := requestLine.FindStringSubmatch(line)
+		p.current.Method, p.current.URL = strings.ToUpper(m[1]), m[2]
+	}
+}
+
+// head reads one line of the headers. line still has its end.
+func (p *httpParser) head(line, content string) {
+	trimmed := strings.TrimSpace(content)
+	last := len(p.current.Header) - 1
+	m := headerLine.FindStringSubmatch(content)
+	switch {
+	case trimmed == "":
+		p.state = stateBody
+	case last < 0 && content != trimmed && strings.ContainsAny(trimmed[:1], "?&/"): // a long URL over several lines
+		p.current.URL += trimmed
+	case last >= 0 && content[0] == ' ' || last >= 0 && content[0] == '\t':
+		p.current.Header[last].Value += " " + trimmed
+	case m != nil:
+		p.current.Header = append(p.current.Header, Header{m[1], strings.TrimSpace(m[2]), p.line})
+	case !isComment(trimmed) && strings.Contains(trimmed, "="): // the empty line got lost
+		p.state = stateBody
+		p.body.WriteString(line)
+		p.current.BodyLine = p.line
+		return
+	}
+	if p.state == stateBody {
+		p.current.BodyLine = p.line + 1
+	}
+}
+
+// finish closes the request that is being read, if there is one.
+func (p *httpParser) finish() {
+	c := p.current
+	body := p.body.String()
+	p.current, p.state = nil, stateBetween
+	p.body.Reset()
+	if c == nil {
+		return
+	}
+	fill := strings.NewReplacer(p.variables...)
+	pseudo(c)
+	c.URL = fill.Replace(absolute(fill.Replace(c.URL), *c))
+	for i := range c.Header {
+		c.Header[i].Value = fill.Replace(c.Header[i].Value)
+	}
+	body = fill.Replace(sentBody(*c, body))
+	if strings.HasPrefix(body, "< ") || strings.HasPrefix(body, "<@") {
+		c.elsewise = true // how .http files name a file
+	}
+	c.Body = []byte(body)
+	c.live = append(liveVariable.FindAllString(c.URL, -1), liveVariable.FindAllString(body, -1)...)
+	p.found = append(p.found, *c)
+}
+
+// pseudo moves the pseudo headers of HTTP/2 to where HTTP/1 has them.
+func pseudo(c *Captured) {
+	var scheme, authority, path string
+	var rest []Header
+	for _, h := range c.Header {
+		switch strings.ToLower(h.Name) {
+		case ":method":
+			c.Method = strings.ToUpper(h.Value)
+		case ":scheme":
+			scheme = h.Value
+		case ":authority":
+			authority = h.Value
+		case ":path":
+			path = h.Value
+		default:
+			rest = append(rest, h)
+		}
+	}
+	c.Header = rest
+	if authority == "" && path == "" {
+		return
+	}
+	if scheme == "" {
+		scheme = "https"
+	}
+	if authority == "" {
+		if host, ok := c.header("Host"); ok {
+			authority = host.Value
+		}
+	}
+	if c.URL == "" || strings.HasPrefix(c.URL, "/") {
+		c.URL = scheme + "://" + authority + path
+	}
+}
+
+// absolute puts the Host header in front of a path. A capture does not say
+// whether the connection was TLS; it takes a deliberate http:// to avoid that.
+func absolute(target string, c Captured) string {
+	if host, ok := c.header("Host"); ok && strings.HasPrefix(target, "/") {
+		return "https://" + host.Value + target
+	}
+	return target
+}
+
+// sentBody takes from the text below the headers what was sent.
+//
+// If Content-Length vouches for them, all line ends count. If not, those at
+// the end are an editor's, and those beside an & make a long form readable, as
+// in documentation and .http files.
+func sentBody(c Captured, text string) string {
+	if h, ok := c.header("Content-Length"); ok {
+		if n, err := strconv.Atoi(h.Value); err == nil && n > 0 && n <= len(text) && strings.Trim(text[n:], lineEnds) == "" {
+			return text[:n]
+		}
+	}
+	text = strings.TrimRight(text, lineEnds)
+	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.Contains(text, "form-data;") {
+		return text
+	}
+	return wrappedForm.ReplaceAllString(text, "&")
+}
+
+var wrappedForm = regexp.MustCompile(`[ \t]*\r?\n[ \t]*&|&[ \t]*\r?\n[ \t]*`)

@@ -1,0 +1,103 @@
+package request
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/credsmith/credsmith/internal/secret"
+)
+
+// Limits on input. A HAR export of a long browser session has tens of
+// megabytes; a request that asks for a token has a few kilobytes.
+const (
+	maxInput = 64 << 20
+	maxPlain = 1 << 20
+)
+
+const byteOrderMark = "\ufeff"
+
+// decodeText returns input as UTF-8 without a byte order mark.
+func decodeText(data []byte) (string, error) {
+	if len(data) > maxInput {
+		return "", fail("read request", fmt.Sprintf("the input has more than %d MB", maxInput>>20), "export fewer requests")
+	}
+	text := string(data)
+	if len(data) >= 2 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff) {
+		text = decodeUTF16(data)
+	}
+	text = strings.TrimPrefix(text, byteOrderMark)
+	if strings.TrimSpace(text) == "" {
+		return "", fail("read request", "the input is empty", "paste raw HTTP, a curl command or a HAR document")
+	}
+	if i := strings.IndexFunc(text, isBinary); i >= 0 {
+		return "", fail("read request", fmt.Sprintf("the input is binary (control character at byte %d)", i+1),
+			"give text: raw HTTP, a curl command or a HAR document")
+	}
+	return text, nil
+}
+
+func isBinary(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r'
+}
+
+// decodeUTF16 decodes what Windows PowerShell writes by default.
+func decodeUTF16(data []byte) string {
+	low, high := 0, 1
+	if data[0] == 0xfe {
+		low, high = 1, 0
+	}
+	units := make([]uint16, 0, len(data)/2)
+	for i := 0; i+1 < len(data); i += 2 {
+		units = append(units, uint16(data[i+low])|uint16(data[i+high])<<8)
+	}
+	return string(utf16.Decode(units))
+}
+
+// showMethod returns method if it is one.
+func showMethod(method string) string {
+	switch method {
+	case "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT":
+		return method
+	}
+	return "a request with another method"
+}
+
+// showURL returns rawURL without user, query and fragment, and without
+// segments that may be a secret or hold one.
+func showURL(rawURL string) string {
+	t := parseTarget(rawURL)
+	var b strings.Builder
+	if t.scheme != "" {
+		b.WriteString(showWord(t.scheme) + "://")
+	}
+	b.WriteString(showWord(t.host))
+	for _, segment := range t.segments {
+		b.WriteString("/" + showWord(segment))
+	}
+	if b.Len() == 0 {
+		return "without a URL"
+	}
+	return b.String()
+}
+
+// showWord returns text if it is a plain name, of a host or a path segment.
+func showWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("-._:{}", r)
+	}
+	switch kind := secret.New(text).Shape().Kind; {
+	case len(text) > 64, kind == secret.EntraQ, kind == secret.Base64, kind == secret.Legacy,
+		strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }):
+		return mask
+	}
+	return text
+}
+
+// lineAt returns the number of the line that holds byte offset of text.
+func lineAt(text string, offset int) int {
+	return 1 + strings.Count(text[:min(offset, len(text))], "\n")
+}
+
+// lineEnds are the characters that end a line.
+const lineEnds = "\r\n"
