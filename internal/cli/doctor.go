@@ -1,0 +1,439 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/secret"
+	"github.com/credsmith/credsmith/internal/setting"
+	"github.com/credsmith/credsmith/internal/state"
+	"github.com/credsmith/credsmith/internal/token"
+	"github.com/credsmith/credsmith/internal/wire"
+)
+
+// doctorFlags is the command line of doctor.
+type doctorFlags struct {
+	tenant, clientID               string
+	secretEnv, secretFile          string
+	secretStdin                    bool
+	authority, scope, seen, try    string
+	graph, graphSet, offline, fast bool
+	maxTries                       int
+	wait                           time.Duration
+	tenantSet, clientSet           bool
+}
+
+func (p *program) doctor() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor [URL]",
+		Short: "Name the one cause why a setting does not sign in, with proof",
+		Long: `Diagnoses one setting: tenant id, client id and client secret. It signs in with
+the setting, tries what the value may have been before a slip, asks the
+directory when an operator identity is given, and names one cause with evidence,
+what was ruled out, and what to do. It changes nothing.
+
+The setting comes from AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET
+(or ARM_…); flags go first. A secret is never taken from the command line. It
+is taken byte for byte, but for one line break at the end of standard input.
+
+The operator identity comes from CREDSMITH_OPERATOR_TENANT_ID, _CLIENT_ID,
+_CLIENT_SECRET and _AUTHORITY_HOST, never from the setting. It needs
+Application.Read.All, and AuditLog.Read.All to see who removed a secret.
+CREDSMITH_GRAPH_URL names another Graph.
+
+Failed sign-ins can raise your tenant's alarms: at most --max-tries token
+requests are sent, at most one a second.
+
+` + exitCodes,
+		Example: `# the setting of this environment
+credsmith doctor
+
+# with the directory's evidence, as JSON
+credsmith doctor --graph -o json
+
+# a secret mounted as a file
+credsmith doctor --secret-file /run/secrets/entra
+
+# the sign-in works: does Graph let the app in?
+credsmith doctor --try graph
+credsmith doctor --try graph https://graph.microsoft.com/v1.0/users
+
+# the error that the app printed, against the setting it should have
+credsmith doctor --error app.log
+
+# only read the setting, ask nobody
+credsmith doctor --no-network`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.graphSet = cmd.Flags().Changed("graph")
+			f.tenantSet, f.clientSet = cmd.Flags().Changed("tenant"), cmd.Flags().Changed("client-id")
+			return p.runDoctor(cmd.Context(), f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.tenant, "tenant", "", "tenant id or domain")
+	flags.StringVar(&f.clientID, "client-id", "", "client id")
+	flags.StringVar(&f.secretEnv, "secret-env", "", "environment variable that holds the secret")
+	flags.StringVar(&f.secretFile, "secret-file", "", "file that holds the secret and nothing else")
+	flags.BoolVar(&f.secretStdin, "secret-stdin", false, "read the secret from standard input")
+	flags.StringVar(&f.authority, "authority", "", "login host (default AZURE_AUTHORITY_HOST, else "+entra.DefaultAuthority+")")
+	flags.StringVar(&f.scope, "scope", "", "scope to ask for (default Graph's /.default)")
+	flags.StringVar(&f.seen, "error", "", "file with the error that was seen, or - for standard input")
+	flags.StringVar(&f.try, "try", "", "use the token once: graph")
+	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
+	flags.BoolVar(&f.offline, "no-network", false, "ask nobody, only read the setting")
+	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most")
+	flags.BoolVar(&f.fast, "fast", false, "no pause between token requests")
+	flags.DurationVar(&f.wait, "wait", 0, "how long to watch a secret that may be new (default 30s when the directory says that it is)")
+	cmd.MarkFlagsMutuallyExclusive("secret-env", "secret-file", "secret-stdin")
+	return cmd
+}
+
+func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) error {
+	c, err := p.doctorCase(f, args)
+	if err != nil {
+		return err
+	}
+	client, err := wire.NewClient(p.get("SSL_CERT_FILE"))
+	if err != nil {
+		return usage("name a file with certificates in PEM", "%w", err)
+	}
+	means := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Pace: time.Second}
+	if f.fast {
+		means.Pace = 0
+	}
+	if means.Reader, err = p.reader(f, client, &c); err != nil {
+		return err
+	}
+	if c.Try, means.Resource, err = p.resource(f, c, client, args); err != nil {
+		return err
+	}
+	key := p.memory(&means)
+	c.Fingerprint = key.Fingerprint(c.Setting.Value)
+	bar := p.progress()
+	means.Progress = p.announcer(bar, c)
+	report, err := diagnose.Run(ctx, c, means)
+	bar.end()
+	if err != nil {
+		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
+	}
+	return p.showReport(report)
+}
+
+// doctorCase puts the question together from flags, environment and files.
+func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error) {
+	var c diagnose.Case
+	if f.secretStdin && f.seen == "-" {
+		return c, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
+	}
+	if f.maxTries < 1 {
+		return c, usage("give a number from 1 up", "--max-tries %d leaves nothing to try", f.maxTries)
+	}
+	if f.wait < 0 {
+		return c, usage("give a time such as 2m", "--wait %s is negative", f.wait)
+	}
+	if len(args) > 0 && f.try == "" {
+		return c, usage("add --try graph to use the token on that address", "%q is one argument too many", args[0])
+	}
+	s, err := p.doctorSetting(f)
+	if err != nil {
+		return c, err
+	}
+	c = diagnose.Case{Setting: s, Scope: f.scope, MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
+	if c.Scope == "" {
+		c.Scope = entra.Clouds()[0].Graph + "/.default"
+		if cloud, ok := entra.CloudOf(s.Authority); ok {
+			c.Scope = cloud.Graph + "/.default"
+		}
+	}
+	c.Seen, err = p.seenError(f.seen)
+	return c, err
+}
+
+func (p *program) doctorSetting(f doctorFlags) (entra.Setting, error) {
+	value, origin, err := p.secretFlag(f)
+	if err != nil {
+		return entra.Setting{}, err
+	}
+	s, err := setting.Environment(func(name string) (string, bool) {
+		switch {
+		case name == "AZURE_TENANT_ID" && f.tenantSet:
+			return f.tenant, true
+		case name == "AZURE_CLIENT_ID" && f.clientSet:
+			return f.clientID, true
+		case name == "AZURE_CLIENT_SECRET" && origin != "":
+			return "", true // taken from the flag below
+		}
+		return p.LookupEnv(name)
+	})
+	if err != nil {
+		return s, usage("set the variable, or use --tenant, --client-id and --secret-env, --secret-file or --secret-stdin", "%w", err)
+	}
+	if origin != "" {
+		s.Value, s.Origin = value, origin
+	}
+	s.Authority, err = p.authority(f.authority)
+	return s, err
+}
+
+// authority is the login host of the flag, else of the environment.
+func (p *program) authority(flag string) (string, error) {
+	address := flag
+	if address == "" {
+		address = p.get("AZURE_AUTHORITY_HOST")
+	}
+	if address == "" {
+		address = entra.DefaultAuthority
+	}
+	origin, err := entra.Origin(address)
+	if err != nil {
+		return "", usage("name the login host as https://login.microsoftonline.com", "the authority %w", err)
+	}
+	return origin, nil
+}
+
+// secretFlag reads the secret from where a flag says; the origin is empty when
+// no flag does.
+func (p *program) secretFlag(f doctorFlags) (secret.Value, string, error) {
+	switch {
+	case f.secretEnv != "":
+		v, ok := p.LookupEnv(f.secretEnv)
+		if !ok {
+			return secret.Value{}, "", usage("export the variable", "the variable %s, named by --secret-env, is not set", f.secretEnv)
+		}
+		return secret.New(v), "environment " + f.secretEnv, nil
+	case f.secretFile != "":
+		b, err := os.ReadFile(f.secretFile)
+		if err != nil {
+			return secret.Value{}, "", usage("name a file that can be read", "open the secret file %s: %w", f.secretFile, reasonOf(err))
+		}
+		if len(b) > maxSecretFile {
+			return secret.Value{}, "", usage("the file must hold the secret and nothing else", "%s has %d bytes: that is no client secret", f.secretFile, len(b))
+		}
+		return secret.New(string(b)), f.secretFile, nil
+	case f.secretStdin:
+		v, err := p.readSecret()
+		return v, "standard input", err
+	}
+	return secret.Value{}, "", nil
+}
+
+// maxSecretFile is far beyond any secret, in bytes.
+const maxSecretFile = 64 << 10
+
+func (p *program) readSecret() (secret.Value, error) {
+	if file, ok := p.Stdin.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		fmt.Fprint(p.Stderr, "client secret (not shown): ")
+		b, err := term.ReadPassword(int(file.Fd()))
+		fmt.Fprintln(p.Stderr)
+		if err != nil {
+			return secret.Value{}, usage("use --secret-file", "read the secret: %w", err)
+		}
+		return secret.New(string(b)), nil
+	}
+	b, err := io.ReadAll(io.LimitReader(p.Stdin, maxSecretFile))
+	if err != nil {
+		return secret.Value{}, usage("use --secret-file", "read the secret from standard input: %w", err)
+	}
+	// The line break that echo and Enter add is not the consumer's.
+	text := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	return secret.New(text), nil
+}
+
+// seenError reads the error that the user saw.
+func (p *program) seenError(file string) (*aadsts.Failure, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := p.readInput(file)
+	if err != nil {
+		return nil, err
+	}
+	for f := range aadsts.Find(data) {
+		return &f, nil
+	}
+	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
+}
+
+// reader returns the directory as the operator sees it, nil if there is none.
+func (p *program) reader(f doctorFlags, client *http.Client, c *diagnose.Case) (diagnose.Reader, error) {
+	wanted := f.graph || !f.graphSet
+	if f.offline || !wanted || !f.graph && p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" {
+		return nil, nil
+	}
+	op, err := p.operator()
+	if err != nil {
+		return nil, err
+	}
+	origin, err := p.graphOrigin(op.Authority)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := graph.New(origin, op, client)
+	if err != nil {
+		return nil, usage("check CREDSMITH_OPERATOR_TENANT_ID and the others", "%w", err)
+	}
+	c.KnownTenants = append(c.KnownTenants, op.TenantID)
+	return reader, nil
+}
+
+// operator is the identity that credsmith itself signs in with. No part of it
+// ever comes from the setting.
+func (p *program) operator() (graph.Operator, error) {
+	var missing []string
+	read := func(name string) string {
+		v, ok := p.LookupEnv(name)
+		if !ok || v == "" {
+			missing = append(missing, name)
+		}
+		return v
+	}
+	op := graph.Operator{
+		TenantID: read("CREDSMITH_OPERATOR_TENANT_ID"), ClientID: read("CREDSMITH_OPERATOR_CLIENT_ID"),
+		Value: secret.New(read("CREDSMITH_OPERATOR_CLIENT_SECRET")),
+	}
+	if len(missing) > 0 {
+		return op, usage("set it, or run with --graph=false", "the operator identity is incomplete: %s not set", strings.Join(missing, " and "))
+	}
+	host := p.get("CREDSMITH_OPERATOR_AUTHORITY_HOST")
+	if host == "" {
+		host = entra.DefaultAuthority
+	}
+	origin, err := entra.Origin(host)
+	if err != nil {
+		return op, usage("name a login host as https://login.microsoftonline.com", "CREDSMITH_OPERATOR_AUTHORITY_HOST: %w", err)
+	}
+	op.Authority = origin
+	return op, nil
+}
+
+// graphOrigin is the Graph that belongs to an authority.
+func (p *program) graphOrigin(authority string) (string, error) {
+	if address := p.get("CREDSMITH_GRAPH_URL"); address != "" {
+		origin, err := entra.Origin(address)
+		if err != nil {
+			return "", usage("name Graph as https://graph.microsoft.com", "CREDSMITH_GRAPH_URL: %w", err)
+		}
+		return origin, nil
+	}
+	if cloud, ok := entra.CloudOf(authority); ok {
+		return cloud.Graph, nil
+	}
+	return "", usage("set CREDSMITH_GRAPH_URL", "no Graph is known for the login host %s", authority)
+}
+
+// resource returns the address to try the token on, and the means to.
+func (p *program) resource(f doctorFlags, c diagnose.Case, client *http.Client, args []string) (string, diagnose.Resource, error) {
+	switch f.try {
+	case "":
+		return "", nil, nil
+	case "graph":
+	default:
+		return "", nil, usage("use --try graph", "--try %s is not known", f.try)
+	}
+	if f.offline {
+		return "", nil, usage("drop one of them", "--try needs the network, --no-network forbids it")
+	}
+	origin, err := p.graphOrigin(c.Setting.Authority)
+	if err != nil {
+		return "", nil, err
+	}
+	address := origin + "/v1.0/applications?$top=1"
+	if len(args) > 0 {
+		u, err := url.Parse(args[0])
+		if err != nil || u.Scheme+"://"+u.Host != origin {
+			return "", nil, usage("give an address that starts with "+origin, "%q is not on %s, and the token is for nobody else", args[0], origin)
+		}
+		address = args[0]
+	}
+	return address, graph.Resource{Origin: origin, HTTP: client}, nil
+}
+
+// memory gives the means credsmith's own records, and returns the key of
+// fingerprints. Without a place to keep state the key lasts for one run.
+func (p *program) memory(m *diagnose.Means) secret.Key {
+	dir := state.Dir(p.get)
+	if dir == "" {
+		return secret.NewKey()
+	}
+	st, err := state.Open(dir)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "warning: %s; fingerprints of this run cannot be compared with others\n", oneLine(err.Error()))
+		return secret.NewKey()
+	}
+	m.Records = st
+	return st.Key
+}
+
+// announcer says what is about to be sent, before the first secret goes out.
+func (p *program) announcer(bar progress, c diagnose.Case) func(diagnose.Experiment) {
+	announced := false
+	return func(e diagnose.Experiment) {
+		if e.Kind == diagnose.Send && !announced {
+			announced = true
+			bar.end()
+			fmt.Fprintf(p.Stderr, "sending at most %d token requests for app %s to %s\n", c.MaxTries, oneLine(c.Setting.ClientID), c.Setting.Authority)
+		}
+		says := sayExperiment(e)
+		if p.verbose {
+			fmt.Fprintln(p.Stderr, says)
+		}
+		bar.say("%s", says)
+	}
+}
+
+func sayExperiment(e diagnose.Experiment) string {
+	switch e.Kind {
+	case diagnose.Discover:
+		return "looking at the tenant's metadata"
+	case diagnose.Look:
+		return "asking the directory"
+	case diagnose.Search:
+		return "searching the directory for the value's hint"
+	case diagnose.Use:
+		return "using the token"
+	}
+	if after := e.Attempt.After; after > 0 {
+		return fmt.Sprintf("signing in: %s, after %s", e.Attempt.Purpose, after)
+	}
+	return "signing in: " + string(e.Attempt.Purpose)
+}
+
+func (p *program) showReport(r diagnose.Report) error {
+	unreachable := r.Verdict == diagnose.Inconclusive && r.Cause != nil && strings.HasPrefix(string(*r.Cause), "network-")
+	if p.json {
+		if err := p.writeJSON(r); err != nil {
+			return err
+		}
+	} else if !unreachable {
+		p.page().report(r)
+	}
+	switch {
+	case unreachable:
+		hint := ""
+		if len(r.Fix) > 0 {
+			hint = r.Fix[0].Do
+		}
+		return &failure{exitCannotTell, errors.New(r.Summary), hint}
+	case r.Verdict == diagnose.Working:
+		return nil
+	case r.Verdict == diagnose.Inconclusive:
+		return found{exitCannotTell}
+	}
+	return found{exitProblem}
+}

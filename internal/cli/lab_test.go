@@ -1,0 +1,91 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/credsmith/credsmith/internal/cli"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lookup answers from a map, as os.LookupEnv does from the environment.
+func lookup(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}
+}
+
+// TestLab runs the lab as a user does: started in one shell, used from
+// another through its env file, stopped with Ctrl-C.
+func TestLab(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "lab.env")
+	ctx, stop := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	var stderr bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- cli.Run(ctx, []string{"lab", "--env-file", file, "-o", "json"}, cli.Env{LookupEnv: lookup(nil), Stdin: strings.NewReader(""), Stdout: in, Stderr: &stderr})
+		in.Close()
+	}()
+	var says struct {
+		Authority string
+		CAFile    string `json:"ca_file"`
+	}
+	if err := json.NewDecoder(out).Decode(&says); err != nil {
+		t.Fatalf("the lab does not say where it is: %v; %s", err, stderr.String())
+	}
+	env := readEnvFile(t, file)
+	for _, name := range []string{
+		"AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "CREDSMITH_LAB_SECRET_ID", "CREDSMITH_GRAPH_URL",
+		"CREDSMITH_LAB_CONTROL", "CREDSMITH_OPERATOR_CLIENT_ID", "CREDSMITH_OPERATOR_CLIENT_SECRET", "CREDSMITH_OPERATOR_SECRET_ID",
+		"CREDSMITH_OPERATOR_TENANT_ID", "CREDSMITH_OPERATOR_AUTHORITY_HOST", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS",
+	} {
+		if env[name] == "" {
+			t.Errorf("%s is not in the env file", name)
+		}
+	}
+	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("env file: %v, %v; want mode 0600", info.Mode(), err)
+	}
+	if env["AZURE_AUTHORITY_HOST"] != says.Authority || env["SSL_CERT_FILE"] != says.CAFile {
+		t.Errorf("the env file and the output disagree: %v", says)
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d after Ctrl-C, want 0; %s", got, stderr.String())
+	}
+	for _, left := range []string{file, says.CAFile} {
+		if _, err := os.Stat(left); !os.IsNotExist(err) {
+			t.Errorf("%s is left behind (%v)", left, err)
+		}
+	}
+}
+
+func readEnvFile(t *testing.T, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if !ok || strings.ContainsAny(value, "\"' ") {
+			t.Errorf("line %q is not an unquoted KEY=VALUE", name)
+		}
+		env[name] = value
+	}
+	return env
+}

@@ -1,0 +1,118 @@
+// Package layers keeps the arrows between packages pointing inwards.
+package layers
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/credsmith/credsmith/"
+
+// pkg is what `go list` tells of a package, tests left out.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+// inside says which packages of the project each may import. A package that
+// is not listed here fails the test: decide where it belongs.
+var inside = map[string][]string{
+	"aadsts":            {},
+	"entralab":          {"internal/secret"},
+	"internal/secret":   {},
+	"internal/entra":    {"internal/secret", "aadsts"},
+	"internal/diagnose": {"internal/entra", "internal/secret", "aadsts"},
+	"internal/explain":  {"internal/diagnose", "aadsts"},
+	"internal/request":  {"internal/entra", "internal/secret", "aadsts"},
+	"internal/setting":  {"internal/entra", "internal/secret"},
+	"internal/wire":     {"internal/entra"},
+	"internal/token":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/graph":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/state":    {"internal/entra", "internal/secret"},
+	"internal/canary":   {},
+	"internal/layers":   {},
+	"internal/demo":     {"*"},
+	"internal/cli":      {"*"},
+	"internal/gendocs":  {"internal/cli"},
+	"cmd/credsmith":     {"internal/cli"},
+}
+
+// never lists what a package must not reach, directly or through others.
+var never = map[string][]string{
+	"aadsts":            {"net", "net/http", "os/exec", "database/sql"},
+	"internal/secret":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/entra":    {"net", "net/http", "os/exec", "database/sql"},
+	"internal/diagnose": {"net", "net/http", "os/exec", "database/sql"},
+	"internal/explain":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/request":  {"net/http", "os/exec", "database/sql"},
+	"internal/setting":  {"net", "net/http", "os/exec", "database/sql"},
+}
+
+// noIO lists packages that must not import "os" themselves.
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting"}
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, listed := inside[name]
+		if !listed {
+			t.Errorf("%s is not in the list of packages: say what it may import", name)
+			continue
+		}
+		for _, imported := range p.Imports {
+			own, isOwn := strings.CutPrefix(imported, module)
+			if isOwn && !slices.Contains(allowed, own) && !slices.Contains(allowed, "*") {
+				t.Errorf("%s must not import %s", name, own)
+			}
+			if !isOwn && strings.Contains(imported, ".") && (name == "aadsts" || name == "entralab") {
+				t.Errorf("%s is public and takes the standard library only, not %s", name, imported)
+			}
+			if imported == "os" && slices.Contains(noIO, name) {
+				t.Errorf("%s must not import os", name)
+			}
+		}
+		for _, bad := range never[name] {
+			if slices.Contains(p.Deps, bad) {
+				t.Errorf("%s must not reach %s", name, bad)
+			}
+		}
+	}
+}
+
+// TestListIsLive fails when a listed package is gone.
+func TestListIsLive(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, p := range list(t) {
+		names = append(names, strings.TrimPrefix(p.ImportPath, module))
+	}
+	for name := range inside {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is listed but does not exist", name)
+		}
+	}
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p pkg
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
