@@ -38,6 +38,7 @@ func TestParseBody(t *testing.T) {
 		{"members win", "{" + base + `,"trace_id":"` + other + `","timestamp":"2026-01-09 08:26:10Z"}`,
 			with(func(b *Body) { b.TraceID, b.Timestamp = other, stamp.AddDate(1, 0, 0) })},
 		{"redacted members", "{" + base + `,"trace_id":"REDACTED","correlation_id":"","timestamp":"now"}`, full},
+		{"two ids in one", "{" + base + `,"trace_id":"` + other + `,` + other + `"}`, full},
 		{"null everywhere", "{" + base + `,"error_codes":null,"timestamp":null,"trace_id":null,"correlation_id":null,"error_uri":null,"suberror":null,"claims":null}`, full},
 		{"wrong types", "{" + base + `,"error_codes":{},"timestamp":5,"trace_id":[],"correlation_id":{},"error_uri":true,"suberror":1,"claims":7}`, full},
 		{"unknown members", `{"x":{"y":[1]},` + base + `}`, full},

@@ -14,8 +14,8 @@ type char struct {
 	pct bool // percent-encoded: r is one byte of UTF-8
 }
 
-// maxEscapes bounds how deep escapes nest: JSON in JSON four times needs 15
-// backslashes before a quote, a URL in a URL in a URL `%2525`.
+// How deep escapes may nest: JSON in JSON four times needs 15 backslashes
+// before a quote, a URL in a URL in a URL in a URL needs %2525253a for a colon.
 const (
 	maxBackslashes = 15
 	maxPercents    = 3

@@ -39,7 +39,7 @@ type form uint8
 
 const (
 	bare      form = iota // a word by itself, or a parameter without quotes
-	member                // a member of a JSON object: its key is in quotes
+	member                // a member of a body: its key is in quotes, or is `error`
 	label                 // a label of the trailer: Trace ID:
 	pageLabel             // the Request Id: that starts the facts of a browser page
 	prefix                // the time that MSAL puts before the code
@@ -67,9 +67,8 @@ func (sc *scanner) word(i int) int {
 // wordEnd returns the end of the word at i. A code ends the word before it:
 // text that lost its line breaks reads "…signing you in.nAADSTS50011".
 func (sc *scanner) wordEnd(i int) int {
-	const maxWord = 256
 	j := i + 1
-	for j < len(sc.s) && j-i < maxWord && isWord(sc.s[j]) {
+	for j < len(sc.s) && isWord(sc.s[j]) {
 		if sc.s[j]|0x20 == 'a' && codeLen(sc.s, j) > 0 {
 			break
 		}
@@ -161,11 +160,7 @@ func (sc *scanner) value(i int) (start int, quoted bool) {
 	i = sc.skipBlank(i)
 	start = sc.skipQuote(i)
 	quoted = start > i
-	if quoted && sc.skipQuote(start) > start {
-		return 0, false // nothing in the quotes
-	}
-	start = sc.skipBlank(start)
-	if start >= len(sc.s) {
+	if start = sc.skipBlank(start); start >= len(sc.s) {
 		return 0, false
 	}
 	return start, quoted

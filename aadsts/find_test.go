@@ -31,15 +31,32 @@ func find(text string) []wanted {
 // coded is a Failure of nothing but one code.
 func coded(code int) wanted { return wanted{Code: code, Codes: []int{code}} }
 
-func TestFind(t *testing.T) {
+const trailer = " Trace ID: " + trace + " Correlation ID: " + corr + " Timestamp: 2025-01-09 08:26:10Z"
+
+var full = wanted{Code: 7000215, Codes: []int{7000215}, Message: "Bad secret.", TraceID: trace, CorrelationID: corr, Timestamp: stamp}
+var lost = wanted{OAuthError: "invalid_client"}
+
+// findTest is a text and what Find makes of it.
+type findTest struct {
+	name, text string
+	want       []wanted
+}
+
+func testFind(t *testing.T, tests []findTest) {
 	t.Parallel()
-	const trailer = " Trace ID: " + trace + " Correlation ID: " + corr + " Timestamp: 2025-01-09 08:26:10Z"
-	full := wanted{Code: 7000215, Codes: []int{7000215}, Message: "Bad secret.", TraceID: trace, CorrelationID: corr, Timestamp: stamp}
-	lost := wanted{OAuthError: "invalid_client"}
-	for _, test := range []struct {
-		name, text string
-		want       []wanted
-	}{
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := find(test.text); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("Find(%q):\ngot  %+v\nwant %+v", test.text, got, test.want)
+			}
+			checkInvariants(t, test.text)
+		})
+	}
+}
+
+func TestFindCodes(t *testing.T) {
+	testFind(t, []findTest{
 		{"empty", "", nil},
 		{"nothing", "see the reference for AADSTS codes", nil},
 		{"list", "AADSTS7000215 AADSTS700016, AADSTS90002", []wanted{coded(7000215), coded(700016), coded(90002)}},
@@ -67,13 +84,21 @@ func TestFind(t *testing.T) {
 		{"codes on lines", "\"error_codes\": [\n 7000215\n ]", []wanted{coded(7000215)}},
 		{"codes escaped", `\"error_codes\":[\"7000215\"]`, []wanted{coded(7000215)}},
 		{"codes encoded", "error_codes%22%3a%5b7000215%5d", []wanted{coded(7000215)}},
+		{"objects in a list", `[{"error_codes":[7000215]}, {"trace_id":"` + trace + `","error_codes":[90002]}]`, []wanted{coded(7000215), {Code: 90002, Codes: []int{90002}, TraceID: trace}}},
+		{"objects on lines", `{"error_codes":[7000215]}` + "\n" + `  {"trace_id":"` + trace + `","error_codes":[90002]}`, []wanted{coded(7000215), {Code: 90002, Codes: []int{90002}, TraceID: trace}}},
+		{"list says more", `AADSTS50012: x","error_codes":[70002,50012]`, []wanted{{Code: 50012, Codes: []int{70002, 50012}, Message: "x"}}},
+		{"other code in the address", "AADSTS50011: x. error_uri: https://login.microsoftonline.com/error?code=7000215", []wanted{{Code: 50011, Codes: []int{50011}, Message: "x."}, coded(7000215)}},
 		{"codes cut", `"error_codes":[`, nil},
 		{"help page only", `error_uri":"https://login.microsoftonline.com/error?code=7000215"`, []wanted{coded(7000215)}},
 		{"help page encoded", "error_uri=https%3a%2f%2flogin.microsoftonline.com%2ferror%3fcode%3d7000215&x", []wanted{coded(7000215)}},
 		{"MSAL prefix", "7000215 - [2025-01-09 08:26:10Z]: AADSTS7000215: Bad secret.", []wanted{{Code: 7000215, Codes: []int{7000215}, Message: "Bad secret.", Timestamp: stamp}}},
 		{"MSAL prefix twice", "7000215 - [2025-01-09 08:26:10Z]: AADSTS7000215: x\n90002 - [2025-01-09 08:26:10Z]: AADSTS90002: x", []wanted{
 			{Code: 7000215, Codes: []int{7000215}, Message: "x", Timestamp: stamp}, {Code: 90002, Codes: []int{90002}, Message: "x", Timestamp: stamp}}},
+	})
+}
 
+func TestFindLostCodes(t *testing.T) {
+	testFind(t, []findTest{
 		{"lost: body", `{"error":"invalid_client"}`, []wanted{lost}},
 		{"lost: two bodies", "{\"error\":\"invalid_client\"}\n{\"error\":\"invalid_client\"}", []wanted{lost, lost}},
 		{"lost: parameter", "error=invalid_client", []wanted{lost}},
@@ -93,7 +118,13 @@ func TestFind(t *testing.T) {
 		{"other OAuth error in brackets", "AADSTS53003 (access_denied) and (invalid_request)", []wanted{{Code: 53003, Codes: []int{53003}, OAuthError: "access_denied"}}},
 		{"OAuth error before a code", "invalid_request (AADSTS900144: x)", []wanted{{Code: 900144, Codes: []int{900144}, OAuthError: "invalid_request", Message: "x)"}}},
 		{"OAuth error with a code", `"error":"access_denied","error_description":"AADSTS65004: x"`, []wanted{{Code: 65004, Codes: []int{65004}, OAuthError: "access_denied", Message: "x"}}},
+	})
+}
 
+func TestFindContext(t *testing.T) {
+	testFind(t, []findTest{
+		{"OAuth error of another line", "(invalid_client) AADSTS7000215: x.\nerror=invalid_grant", []wanted{{Code: 7000215, Codes: []int{7000215}, OAuthError: "invalid_client", Message: "x."}, {OAuthError: "invalid_grant"}}},
+		{"label of the log", "Timestamp: 2024-05-05 05:05:05Z Level: Error Message: AADSTS7000215: Bad secret." + trailer, []wanted{full}},
 		{"ids of the log", "trace_id=" + other + " correlation_id=" + other + " AADSTS7000215: Bad secret." + trailer, []wanted{full}},
 		{"ids of another line", "trace_id=" + other + "\nAADSTS7000215: x", []wanted{{Code: 7000215, Codes: []int{7000215}, Message: "x"}}},
 		{"ids of the next line", "AADSTS7000215: x.\ntrace_id=" + other, []wanted{{Code: 7000215, Codes: []int{7000215}, Message: "x."}}},
@@ -104,20 +135,14 @@ func TestFind(t *testing.T) {
 		{"bold labels", "AADSTS7000215: Bad secret. <b>Trace ID:</b> " + trace + " <b>Correlation ID:</b> " + corr + " <b>Timestamp:</b> 2025-01-09 08:26:10Z", []wanted{full}},
 		{"client id beside", "client_id=" + app + " AADSTS7000218: x", []wanted{{Code: 7000218, Codes: []int{7000218}, AppID: app, Message: "x"}}},
 		{"client id behind", `{"msg":"AADSTS7000218: x","client_id":"` + app + `"}`, []wanted{{Code: 7000218, Codes: []int{7000218}, AppID: app, Message: "x"}}},
+		{"client id and another app", "client_id=" + other + " AADSTS7000215: bad for app '" + app + "'.", []wanted{{Code: 7000215, Codes: []int{7000215}, AppID: app, Message: "bad for app '" + app + "'."}}},
+		{"client id and a resource", "client_id=" + app + " AADSTS500011: no api://" + other, []wanted{{Code: 500011, Codes: []int{500011}, AppID: app, Message: "no api://" + other}}},
 		{"client id on another line", "client_id=" + app + "\nAADSTS7000218: x", []wanted{{Code: 7000218, Codes: []int{7000218}, Message: "x"}}},
 		{"no claims", `"error":"invalid_grant","claims":"{\"access_token\":{`, []wanted{{OAuthError: "invalid_grant"}}},
 		{"claims as object", `{"error":"invalid_grant","claims":{"access_token":{"x":null}}}`, []wanted{{OAuthError: "invalid_grant", Claims: `{"access_token":{"x":null}}`}}},
 		{"empty values", `"error":"","trace_id":"","x":"` + other + `",error=invalid_client`, []wanted{lost}},
 		{"no suberror", "errorCode: 'invalid_grant', subError: ''", []wanted{{OAuthError: "invalid_grant"}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if got := find(test.text); !reflect.DeepEqual(got, test.want) {
-				t.Errorf("Find(%q):\ngot  %+v\nwant %+v", test.text, got, test.want)
-			}
-			checkInvariants(t, test.text)
-		})
-	}
+	})
 }
 
 func TestMessage(t *testing.T) {
@@ -131,6 +156,7 @@ func TestMessage(t *testing.T) {
 		{"AADSTS7000215: cut in the\n2025-01-01 next record", "cut in the"},
 		{"AADSTS7000215: cut in the\nNext line", "cut in the"},
 		{"AADSTS7000215: goes\n   on here.\nNext line", "goes on here."},
+		{"\"AADSTS7000215: ask\nMicrosoft now.\"", "ask Microsoft now."},
 		{"AADSTS7000215:   much \t space ", "much space"},
 		{"AADSTS7000215: caf%C3%A9 %2", "caf\u00e9 %2"},
 		{"AADSTS7000215: caf\\u00e9 \\u0027x\\u0027", "caf\u00e9 'x'"},
@@ -168,6 +194,7 @@ func TestAppAndTenant(t *testing.T) {
 		{"Client app ID: " + app + "(x). Resource value from request: r. Resource app ID: " + other, app, ""},
 		{"Application '" + app + "'(a) is not assigned to a role for the application '" + other + "'(b).", app, ""},
 		{"The resource principal named api://" + app + " was not found in the tenant named Contoso Ltd. This can", app, "Contoso Ltd"},
+		{"was not found in the tenant named contoso.com. This can", "", "contoso.com"},
 		{"secret added to app 'REDACTED'", "", ""},
 		{"Assertion Subject: '" + app + "'.", "", ""},
 		{"Tenant 'secrets' not found.", "", "secrets"},
@@ -199,6 +226,7 @@ func TestTenantOfURL(t *testing.T) {
 		{"https://login.microsoftonline.com/contoso.com/oauth2/token" + strings.Repeat(" .", 600) + " AADSTS7000215", ""},
 		{"AADSTS7000215 https://login.microsoftonline.com/contoso.com/oauth2/token", ""},
 		{"https:// AADSTS7000215 https://", ""},
+		{"error_codes https://login.microsoftonline.com/contoso.com/oauth2/token" + strings.Repeat(" .", 600) + " AADSTS7000215", ""},
 	} {
 		found := find(test.text)
 		if len(found) != 1 || found[0].Tenant != test.want {
@@ -217,6 +245,16 @@ func TestSpan(t *testing.T) {
 	want := []string{`error":"invalid_client","error_description":"AADSTS7000215: x. Trace ID: ` + trace + `","error_codes":[7000215`, "AADSTS90002: y."}
 	if !slices.Equal(got, want) {
 		t.Errorf("spans\n%q, want\n%q", got, want)
+	}
+}
+
+// A message without an end must not make the event of the whole log.
+func TestSpanIsBounded(t *testing.T) {
+	t.Parallel()
+	for f := range FindString(`"AADSTS7000215: ` + strings.Repeat("word ", 10000)) {
+		if n := f.End - f.Start; n > 5<<10 {
+			t.Errorf("span of %d bytes", n)
+		}
 	}
 }
 

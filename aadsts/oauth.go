@@ -100,8 +100,8 @@ func (sc *scanner) subError(i, keyEnd int) int {
 		end++
 	}
 	if end == v || !quoted && sc.s[keyEnd] != '=' {
-		return 0
+		return 0 // "subError:" with nothing behind it, and the next line
 	}
-	sc.add(fact{kind: subErrorFact, start: i, end: end, text: string([]byte(sc.s[v:end]))})
+	sc.add(fact{kind: subErrorFact, start: i, end: end, text: strings.Clone(sc.s[v:end])})
 	return end
 }
