@@ -17,6 +17,7 @@ import (
 	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/explain"
 	"github.com/credsmith/credsmith/internal/graph"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
@@ -264,8 +265,15 @@ func (p *program) seenError(file string) (*aadsts.Failure, error) {
 	if err != nil {
 		return nil, err
 	}
+	data = utf8Text(data)
 	for f := range aadsts.Find(data) {
 		return &f, nil
+	}
+	// Some clients lose the code, and all but a trace of the answer.
+	for _, e := range explain.Text(data) {
+		if e.OAuthError != nil {
+			return &aadsts.Failure{OAuthError: *e.OAuthError}, nil
+		}
 	}
 	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
 }

@@ -24,21 +24,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a lab and Graph as its operator sees it. Requests pass through
 // intercept first, which may answer them itself.
 type rig struct {
-	*testing.T
+	testing.TB
 	lab       *entralab.Lab
 	client    *graph.Client
 	requests  []string
 	intercept func(*http.Request) *http.Response
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lab.Close() })
-	r := &rig{T: t, lab: lab}
+	r := &rig{TB: t, lab: lab}
 	r.client = r.as(lab.Operator())
 	return r
 }

@@ -84,6 +84,9 @@ func (c *Client) Token(ctx context.Context, r entra.TokenRequest) (entra.Answer,
 	}
 	resp, err := wire.Do(c.http, req)
 	if err != nil {
+		if u, ok := errors.AsType[*entra.Unreachable](err); ok {
+			u.Because = r.Value.Scrub(u.Because) // a redirect may name anything
+		}
 		return entra.Answer{}, err
 	}
 	answer := answerTo(resp)
