@@ -159,12 +159,12 @@ func ruleSecretID(o *Observations) (finding, bool) {
 			evidence: []Evidence{{FromGraph, "the app has a secret with this Secret ID", "Microsoft Graph, " + string(c.On)}},
 		}, true
 	}
-	if o.Case.Setting.Value.Shape().Kind != secret.GUID {
+	if !o.looksLikeID() {
 		return finding{}, false
 	}
 	f := finding{cause: "secret-id-used", confidence: Likely}
 	switch {
-	case o.Case.Setting.Value.HoldsID(o.Case.Setting.ClientID):
+	case holdsID(o.Case.Setting.Value, o.Case.Setting.ClientID):
 		f.cause, f.confidence, f.summary = "secret-unknown", Likely, "The value configured is the client id, not a secret."
 	case o.home():
 		// It may be the id of a secret that is gone, or of another app's.

@@ -170,6 +170,11 @@ func TestSettings(t *testing.T) {
 		{"Secret ID", func(b *bench, c *diagnose.Case) {
 			c.Setting.Value = secret.New(strings.ToUpper(b.app.Secrets[0].KeyID))
 		}, "broken secret-id-used likely", "broken secret-id-used confirmed"},
+		{"Secret ID in quotes", func(b *bench, c *diagnose.Case) {
+			c.Setting.Value = secret.New(`"` + b.app.Secrets[0].KeyID + `"`)
+		}, "broken secret-id-used likely", "broken secret-id-used confirmed"},
+		{"client id for the value", func(b *bench, c *diagnose.Case) { c.Setting.Value = secret.New(b.app.ClientID) },
+			"broken secret-unknown likely", "broken secret-unknown likely"},
 		{"GUID of nothing", value(func(string) string { return "11111111-2222-4333-8444-555555555555" }), "broken secret-id-used likely", "broken secret-id-used possible"},
 		{"typo", value(typo), "broken secret-unknown likely", "broken secret-typo confirmed"},
 		{"cut", value(func(v string) string { return v[:31] }), "broken secret-truncated likely", "broken secret-truncated confirmed"},
@@ -274,6 +279,29 @@ func TestDeleted(t *testing.T) {
 		b.expect(b.run(b.ask(nil), true), "working - confirmed")
 		remove()
 		b.expect(b.run(b.ask(nil), true), "broken secret-deleted confirmed")
+	})
+}
+
+// TestRecordOfLivingSecret: a record alone proves no removal.
+func TestRecordOfLivingSecret(t *testing.T) {
+	inLab(t, func(b *bench) {
+		b.records.records = []entra.Record{{Fingerprint: "fp", ClientID: b.app.ClientID, KeyID: b.app.Secrets[0].KeyID}}
+		b.expect(b.run(b.ask(func(c *diagnose.Case) { c.Setting.Value = secret.New(typo(b.value())) }), true), "broken secret-typo confirmed")
+	})
+}
+
+// TestForeignDirectory: what an operator sees in another tenant says nothing
+// of this one.
+func TestForeignDirectory(t *testing.T) {
+	inLab(t, func(b *bench) {
+		app, err := b.lab.AddApp(entralab.AppSpec{TenantID: b.lab.OtherTenantID(), DisplayName: "foreign", Secrets: []entralab.SecretSpec{{At: b.lab.Now().Add(old)}}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.app = app
+		b.expect(b.run(b.ask(nil), true), "working - confirmed")
+		b.expect(b.run(b.ask(func(c *diagnose.Case) { c.Setting.Value = secret.New(typo(b.value())) }), true), "broken secret-unknown likely")
+		b.expect(b.run(b.ask(func(c *diagnose.Case) { c.Setting.ClientID = "11111111-2222-4333-8444-555555555555" }), true), "broken client-id-unknown likely")
 	})
 }
 

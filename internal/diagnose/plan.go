@@ -194,17 +194,29 @@ func (o *Observations) settled() bool {
 	return isSecretID
 }
 
-// secretID returns the credential whose key id the value is.
+// secretID returns the credential whose key id the value is, once quotes and
+// the like are off.
 func (o *Observations) secretID() (entra.Credential, bool) {
-	if !o.home() || o.Directory.App == nil || o.Case.Setting.Value.Shape().Kind != secret.GUID {
+	if !o.home() || o.Directory.App == nil || !o.looksLikeID() {
 		return entra.Credential{}, false
 	}
 	for _, c := range o.Directory.App.Credentials {
-		if o.Case.Setting.Value.HoldsID(c.KeyID) {
+		if holdsID(o.Case.Setting.Value, c.KeyID) {
 			return c, true
 		}
 	}
 	return entra.Credential{}, false
+}
+
+func holdsID(v secret.Value, id string) bool {
+	return v.HoldsID(id) || slices.ContainsFunc(v.Corrections(), func(c secret.Correction) bool { return c.Value.HoldsID(id) })
+}
+
+// looksLikeID reports whether the value is a GUID, once quotes and the like are off.
+func (o *Observations) looksLikeID() bool {
+	v := o.Case.Setting.Value
+	return v.Shape().Kind == secret.GUID ||
+		slices.ContainsFunc(v.Corrections(), func(c secret.Correction) bool { return c.Value.Shape().Kind == secret.GUID })
 }
 
 func askCorrections(o *Observations) (Experiment, bool) {
@@ -285,8 +297,7 @@ func askSearch(o *Observations) (Experiment, bool) {
 	hint := o.Case.Setting.Value.Shape().Hint
 	a, sent := o.first(AsIs)
 	unplaced := !o.settled() && len(o.hinted()) == 0 || sent && appUnknown(a.code()) && !o.accepted()
-	return Experiment{Kind: Search, Hint: hint}, o.home() && unplaced && !o.Directory.Searched && hint != "" &&
-		o.Case.Setting.Value.Shape().Kind != secret.GUID
+	return Experiment{Kind: Search, Hint: hint}, o.home() && unplaced && !o.Directory.Searched && hint != "" && !o.looksLikeID()
 }
 
 func (o *Observations) accepted() bool { _, ok := o.anyAccepted(); return ok }
