@@ -97,29 +97,22 @@ func readBody(body []byte) (kind bodyKind, fields []field, bom bool) {
 // them off.
 func readForm(text, in string) []field {
 	var fields []field
-	cut := -1     // the field that may still have a tail
-	pending := "" // segments seen since, the empty ones not yet counted in
-	for segment := range strings.SplitSeq(text, "&") {
-		if len(fields) == maxFields {
-			break
-		}
+	open, tailStart := false, 0 // whether the last field can have a tail, and where
+	end := -1
+	for n := 0; n < maxFields && end < len(text); n++ {
+		start := end + 1
+		segment, _ := cutBefore(text[start:], '&')
+		end = start + len(segment)
 		rawName, raw, _ := strings.Cut(segment, "=")
 		name := formDecode(rawName)
 		meant := meantName(name)
-		if cut >= 0 && meant == "" {
-			pending += "&" + segment
-			if segment != "" {
-				fields[cut].tail, pending = fields[cut].tail+pending, ""
-			}
-			continue
-		}
-		cut, pending = -1, ""
-		if segment == "" {
-			continue
-		}
-		fields = append(fields, field{name: name, meant: meant, raw: raw, value: formDecode(raw), in: in})
-		if meant == clientSecret {
-			cut = len(fields) - 1
+		switch {
+		case segment == "": // counts only if a tail goes on behind it
+		case open && meant == "":
+			fields[len(fields)-1].tail = text[tailStart:end]
+		default:
+			fields = append(fields, field{name: name, meant: meant, raw: raw, value: formDecode(raw), in: in})
+			open, tailStart = meant == clientSecret, end
 		}
 	}
 	return fields

@@ -62,13 +62,16 @@ var products = map[string]string{
 	"amazoncognito.com": "Amazon Cognito", "github.com": "GitHub", "salesforce.com": "Salesforce", "onelogin.com": "OneLogin",
 }
 
+// vaults are the resource of all Key Vaults, and the ends of their addresses.
+var vaults = [3]string{"vault.azure.net", "vault.usgovcloudapi.net", "vault.azure.cn"}
+
 // services are resources that exist in every cloud under another name, in the
 // order public, US Government, China.
 var services = [][3]string{
 	{"graph.microsoft.com", "graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"},
 	{"management.azure.com", "management.usgovcloudapi.net", "management.chinacloudapi.cn"},
 	{"management.core.windows.net", "management.core.usgovcloudapi.net", "management.core.chinacloudapi.cn"},
-	{"vault.azure.net", "vault.usgovcloudapi.net", "vault.azure.cn"},
+	vaults,
 	{"database.windows.net", "database.usgovcloudapi.net", "database.chinacloudapi.cn"},
 	{"graph.windows.net", "graph.microsoftazure.us", "graph.chinacloudapi.cn"},
 }

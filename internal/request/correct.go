@@ -39,6 +39,7 @@ func (l *linter) policy() string {
 	return ""
 }
 
+// correctHost is the host of the request, if it can be that of a token endpoint.
 func (l *linter) correctHost() string {
 	host := l.target.host
 	plain := showWord(host) == host && host != "" && !l.isLive(host)
@@ -85,10 +86,10 @@ func (l *linter) correctPairs(p Params) []string {
 	return pairs
 }
 
-// safe returns value form-encoded, or placeholder if it is empty or must not
-// be shown.
+// safe returns value form-encoded, or placeholder if it is empty, one itself,
+// or must not be shown.
 func (l *linter) safe(value, placeholder string) string {
-	if value == "" || !l.shows(value) || l.isLive(value) {
+	if value == "" || strings.ContainsAny(value, "<>") || !l.shows(value) || l.isLive(value) {
 		return placeholder
 	}
 	return url.QueryEscape(value)

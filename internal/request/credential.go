@@ -6,6 +6,7 @@ import (
 	"github.com/credsmith/credsmith/internal/secret"
 )
 
+// checkCredential looks at what is to prove that the app is itself.
 func (l *linter) checkCredential() {
 	l.checkAssertion()
 	if l.basic != nil && l.basic.broken {
@@ -28,8 +29,9 @@ func (l *linter) checkCredential() {
 	}
 }
 
+// checkNoSecret reports a missing credential, if the grant needs one.
 func (l *linter) checkNoSecret() {
-	_, hasAssertion := l.find(assertion)
+	_, hasAssertion := l.filled(assertion)
 	needed := l.grant == clientCredentials || l.grant == onBehalfOf
 	if !needed || hasAssertion || l.basic != nil && l.basic.broken {
 		return
@@ -41,10 +43,10 @@ func (l *linter) checkNoSecret() {
 	l.missing(secretMissing, clientSecret, "send client_secret (or a client_assertion signed with a certificate)")
 }
 
+// checkAssertion looks at the credential that stands in for a secret.
 func (l *linter) checkAssertion() {
-	a, hasAssertion := l.find(assertion)
-	t, hasType := l.find(assertionType)
-	hasAssertion, hasType = hasAssertion && a.raw != "", hasType && t.raw != ""
+	_, hasAssertion := l.filled(assertion)
+	t, hasType := l.filled(assertionType)
 	if hasAssertion && len(l.sent) > 0 {
 		l.fault(credentialWrong, "parameter "+assertion, "Both client_assertion and a client secret are sent: send the one credential the app is to sign in with.")
 	}
@@ -61,7 +63,7 @@ func (l *linter) checkAssertion() {
 // checkSecret looks at one secret as it was sent. Several faults can meet in
 // one value; a placeholder is none of the rest.
 func (l *linter) checkSecret(s sent) {
-	if l.isLive(s.meant) || l.isLive(s.server) {
+	if l.isLive(s.meant) {
 		return // the shell puts the value in
 	}
 	meant := secret.New(s.meant).Shape()
@@ -117,11 +119,7 @@ func (l *linter) checkEncoding(s sent) bool {
 // the value, then inside. Spaces inside come from a raw + and are reported as
 // such.
 func (l *linter) checkWhitespace(s sent) {
-	value := s.server
-	if s.percent || s.cut {
-		value = s.meant
-	}
-	shape := secret.New(value).Shape()
+	shape := secret.New(s.meant).Shape()
 	var starts, ends, inside string
 	for i, c := range shape.Invisible {
 		left := len(shape.Invisible) - i
@@ -136,9 +134,14 @@ func (l *linter) checkWhitespace(s sent) {
 			inside = c.Name
 		}
 	}
-	for _, found := range []struct{ name, where string }{{starts, "starts with"}, {ends, "ends with"}, {inside, "has inside"}} {
-		if found.name != "" {
-			l.fault(secretWhitespace, s.at, "client_secret %s a %s, which is sent as part of the value: remove it (echo adds a line end, printf %%s does not).", found.where, found.name)
+	for _, found := range []struct{ name, where string }{{starts, "starts with"}, {ends, "ends with"}, {inside, "holds"}} {
+		hint := ""
+		switch found.name {
+		case "":
+			continue
+		case "line feed", "carriage return":
+			hint = " (echo adds a line end, printf %s does not)"
 		}
+		l.fault(secretWhitespace, s.at, "client_secret %s a %s, which is sent as part of the value: remove it%s.", found.where, found.name, hint)
 	}
 }

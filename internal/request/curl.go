@@ -4,12 +4,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
 // curlCommand is the word curl where a command can stand.
-var curlCommand = regexp.MustCompile("(?m)(?:^|[ \t;|&(`])((?:[^\\s;|&(`'\"=]*[/\\\\])?curl(?:\\.exe)?)[ \t\\\\^`]")
+var curlCommand = pattern("(?m)(?:^|[ \t;|&(`])((?:[^\\s;|&(`'\"=]*[/\\\\])?curl(?:\\.exe)?)[ \t\\\\^`]")
 
 // Options of curl that take a value, besides those [curlBuilder.option] reads.
 // An option missing here is taken for one without; the value it has then
@@ -26,11 +25,14 @@ const (
 		"time-cond tls-max tls13-ciphers trace trace-ascii trace-config unix-socket upload-file url-query user-agent variable vlan-priority write-out "
 )
 
+// maxCommands bounds the work on input that is no script a person wrote.
+const maxCommands = 500
+
 // parseCurl returns the curl commands of text. found reports whether there was
 // any; err is why the first unreadable one was.
 func parseCurl(text string) (commands []Captured, found bool, err error) {
-	for pos := 0; pos < len(text); {
-		m := curlCommand.FindStringSubmatchIndex(text[pos:])
+	for pos, n := 0, 0; pos < len(text) && n < maxCommands; n++ {
+		m := curlCommand().FindStringSubmatchIndex(text[pos:])
 		if m == nil {
 			break
 		}
@@ -56,17 +58,18 @@ func parseCurl(text string) (commands []Captured, found bool, err error) {
 
 // curlBuilder collects what the options of one command ask for.
 type curlBuilder struct {
-	c        Captured
-	urls     []string
-	data     []string // the pieces of -d, joined with & when sent
-	json     []string
-	form     []string // the parts of -F
-	get      bool
-	method   string
-	implied  string // by options other than -X
-	elsewise bool
+	c         Captured
+	urls      []string
+	data      []string // the pieces of -d, joined with & when sent
+	json      []string
+	form      []string // the parts of -F
+	get       bool
+	method    string
+	implied   string // by options other than -X
+	elsewhere bool
 }
 
+// curlRequest reads the options of one command.
 func curlRequest(cmd command, line int) Captured {
 	b := curlBuilder{c: Captured{Kind: kindCurl, Line: line, Place: fmt.Sprintf("line %d", line), live: cmd.live, cutLine: cmd.cutLine}}
 	words := cmd.words[1:]
@@ -88,6 +91,7 @@ func (b *curlBuilder) argument(w word, next []word) int {
 	return 0
 }
 
+// long reads a word like --data.
 func (b *curlBuilder) long(w word, next []word) int {
 	name := w.text[2:]
 	if _, read := curlOptions[name]; read || strings.Contains(curlLongValues, " "+name+" ") {
@@ -134,12 +138,13 @@ var (
 	}
 )
 
+// option applies an option that has a value.
 func (b *curlBuilder) option(name string, value word) {
 	text := value.text
 	switch name {
 	case "data", "data-ascii", "data-binary", "json":
 		if strings.HasPrefix(text, "@") {
-			b.elsewise = true
+			b.elsewhere = true
 		}
 		if name == "json" {
 			b.json = append(b.json, text)
@@ -161,7 +166,7 @@ func (b *curlBuilder) option(name string, value word) {
 	case "url":
 		b.urls = append([]string{text}, b.urls...)
 	case "upload-file":
-		b.implied, b.elsewise = "PUT", true
+		b.implied, b.elsewhere = "PUT", true
 	}
 	switch name {
 	case "data", "data-ascii", "data-binary", "data-raw", "data-urlencode", "json", "form", "form-string":
@@ -195,6 +200,7 @@ func escape(text string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
+// header adds the value of -H.
 func (b *curlBuilder) header(value word) {
 	name, content, ok := strings.Cut(value.text, ":")
 	if !ok {
@@ -213,6 +219,7 @@ func (b *curlBuilder) defaultHeader(name, content string) {
 	}
 }
 
+// finish settles what depends on several options: body, URL and method.
 func (b *curlBuilder) finish() Captured {
 	body := strings.Join(b.data, "&")
 	b.c.URL = b.url()
@@ -245,7 +252,10 @@ func (b *curlBuilder) finish() Captured {
 		b.c.Method = "GET"
 	}
 	b.c.Body = []byte(body)
-	b.c.elsewise = b.elsewise
+	for _, live := range b.c.live {
+		b.elsewhere = b.elsewhere || body == live
+	}
+	b.c.elsewhere = b.elsewhere
 	if body == "" {
 		b.c.BodyLine = 0
 	}

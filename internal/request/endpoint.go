@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/credsmith/credsmith/internal/entra"
@@ -26,6 +27,8 @@ func (r reading) product() string {
 	return ""
 }
 
+// checkEndpoint looks at method, host, scheme and path. Of another product's
+// URL it says only that.
 func (l *linter) checkEndpoint() {
 	if l.Method != "POST" {
 		at := "url"
@@ -56,6 +59,7 @@ func (l *linter) checkEndpoint() {
 	l.checkVersions()
 }
 
+// showsMethod is the method, if it is one.
 func (l *linter) showsMethod() string {
 	if l.Method != "" && showMethod(l.Method) == l.Method {
 		return l.Method
@@ -65,13 +69,17 @@ func (l *linter) showsMethod() string {
 
 // isSlip reports whether host is almost the name of the public authority.
 func isSlip(host string) bool {
-	return authorityCloud(host) == "" && len(host) < 40 && distance(flatten(host), flatten(publicAuthority)) <= 3
+	return authorityCloud(host) == "" && isNear(flatten(host), flatten(publicAuthority), 3)
 }
 
 // checkPath says how the path differs from that of the token endpoint.
 func (l *linter) checkPath() {
 	t := l.target
-	if t.isToken() || l.isLive(strings.Join(t.segments, "/")) && t.tenant() == "" {
+	behind := t.segments // the tenant
+	if len(behind) > 1 {
+		behind = behind[1:]
+	}
+	if t.isToken() || slices.ContainsFunc(behind, l.isLive) {
 		return
 	}
 	last := ""
@@ -117,6 +125,7 @@ func (l *linter) checkVersions() {
 	}
 }
 
+// checkTenant looks at the segment of the path that names the tenant.
 func (l *linter) checkTenant() {
 	tenant := l.target.tenant()
 	if tenant == "" || l.isLive(tenant) || l.product() != "" {

@@ -38,7 +38,7 @@ func nearGrant(value string) string {
 		return ""
 	}
 	for _, known := range []string{clientCredentials, authorizationCode, refreshToken, passwordGrant, onBehalfOf, deviceCode} {
-		if distance(flat, flatten(known)) <= min(3, len(flat)/3) {
+		if isNear(flat, flatten(known), min(3, len(flat)/3)) {
 			return known
 		}
 	}
@@ -69,6 +69,7 @@ func (l *linter) meantGrant() string {
 // serviceWithPassword reports whether the password grant names no user.
 func (l *linter) serviceWithPassword() bool { return l.value("username") == "" }
 
+// checkGrant looks at the grant type and at the parameters of that grant.
 func (l *linter) checkGrant() {
 	if !l.require(parameterMissing, grantType, "send grant_type="+l.grant) {
 		return
@@ -90,11 +91,15 @@ func (l *linter) checkGrant() {
 	}
 }
 
+// checkClientID looks at the client id, in the body or in HTTP Basic.
 func (l *linter) checkClientID() {
 	const at = "parameter " + clientID
-	f, found := l.find(clientID)
+	f, filled := l.filled(clientID)
 	id := f.value
-	if (!found || f.raw == "") && l.basic != nil && l.basic.id != "" {
+	if !filled && l.basic != nil && l.basic.id != "" {
+		if l.basic.broken {
+			return // reported as such
+		}
 		id = formDecode(l.basic.id)
 	} else if !l.require(parameterMissing, clientID, "send the Application (client) ID of the app registration") {
 		return

@@ -23,6 +23,7 @@ type harEntry struct {
 	} `json:"request"`
 }
 
+// nameValue is a header or a parameter.
 type nameValue struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -74,12 +75,16 @@ func harFlaw(text string, err error) string {
 	return "the JSON cannot be decoded"
 }
 
+// harRequests keeps the entries that ask for a token.
 func harRequests(entries []harEntry) ([]Captured, error) {
 	var kept, all []Captured
 	for i, entry := range entries {
 		c := entry.captured()
 		c.Place = fmt.Sprintf("entry %d", i+1)
 		all = append(all, c)
+		if len(c.Body) > maxPlain {
+			continue // an upload
+		}
 		if r := read(c); r.isTokenCall() {
 			kept = append(kept, c)
 		}

@@ -2,7 +2,6 @@ package request
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -10,14 +9,14 @@ import (
 var (
 	// requestLine is METHOD target [version], with the comment Microsoft's
 	// documentation puts behind it.
-	requestLine = regexp.MustCompile(`^([A-Za-z]+)[ \t]+(\S.*?)(?:[ \t]+HTTP/[0-9.]+)?(?:[ \t]+//.*)?[ \t\r]*$`)
+	requestLine = pattern(`^([A-Za-z]+)[ \t]+(\S.*?)(?:[ \t]+HTTP/[0-9.]+)?(?:[ \t]+//.*)?[ \t\r]*$`)
 	// versionedLine is the same with a version, which can start a request
 	// anywhere, even right behind the body of another.
-	versionedLine = regexp.MustCompile(`^[A-Z]+[ \t]+\S.*[ \t]HTTP/[0-9.]+(?:[ \t]+//.*)?[ \t\r]*$`)
-	headerLine    = regexp.MustCompile("^(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$")
-	variableLine  = regexp.MustCompile(`^@([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t\r]*$`)
+	versionedLine = pattern(`^[A-Z]+[ \t]+\S.*[ \t]HTTP/[0-9.]+(?:[ \t]+//.*)?[ \t\r]*$`)
+	headerLine    = pattern("^(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$")
+	variableLine  = pattern(`^@([A-Za-z_][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t\r]*$`)
 	// liveVariable is a value only the editor that sends a .http file knows.
-	liveVariable = regexp.MustCompile(`\{\{\$[^{}]*\}\}`)
+	liveVariable = pattern(`\{\{\$[^{}]*\}\}`)
 )
 
 // statusLine reports whether line starts a response.
@@ -32,12 +31,12 @@ func startsRequest(line string) bool {
 	if strings.HasPrefix(line, ":method:") || strings.HasPrefix(line, ":authority:") || strings.HasPrefix(line, ":path:") || strings.HasPrefix(line, ":scheme:") {
 		return true
 	}
-	m := requestLine.FindStringSubmatch(line)
+	m := requestLine().FindStringSubmatch(line)
 	if m == nil {
 		return bareURL(line)
 	}
 	known := showMethod(strings.ToUpper(m[1])) == strings.ToUpper(m[1])
-	return versionedLine.MatchString(line) || known && (strings.HasPrefix(m[2], "/") || strings.Contains(m[2], "://") || strings.HasPrefix(m[2], "{{"))
+	return versionedLine().MatchString(line) || known && (strings.HasPrefix(m[2], "/") || strings.Contains(m[2], "://") || strings.HasPrefix(m[2], "{{"))
 }
 
 // bareURL reports whether line is a URL and nothing else, which .http files
@@ -50,7 +49,7 @@ func bareURL(line string) bool {
 func startsHTTP(text string) bool {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line == "" || isComment(line) || variableLine.MatchString(line) {
+		if line == "" || isComment(line) || variableLine().MatchString(line) {
 			continue
 		}
 		return startsRequest(line)
@@ -72,6 +71,7 @@ type httpParser struct {
 	line      int
 }
 
+// httpState is the part of the capture the parser is in.
 type httpState int
 
 const (
@@ -91,20 +91,21 @@ func parseHTTP(text string) []Captured {
 	return p.found
 }
 
+// read takes one line, with its end.
 func (p *httpParser) read(line string) {
 	content := strings.TrimRight(line, lineEnds)
 	switch {
 	case strings.HasPrefix(content, "###"), statusLine(content):
 		p.finish()
 		return
-	case versionedLine.MatchString(content):
+	case versionedLine().MatchString(content):
 		p.start(content)
 		return
 	}
 	switch p.state {
 	case stateBetween:
-		if m := variableLine.FindStringSubmatch(content); m != nil {
-			p.variables = append(p.variables, "{{"+m[1]+"}}", strings.NewReplacer(p.variables...).Replace(m[2]))
+		if m := variableLine().FindStringSubmatch(content); m != nil {
+			p.variable(m[1], m[2])
 		} else if content = strings.TrimSpace(content); !isComment(content) && startsRequest(content) {
 			p.start(content)
 		}
@@ -115,6 +116,29 @@ func (p *httpParser) read(line string) {
 	}
 }
 
+// Limits on the variables of a .http file, which can hold one another.
+const (
+	maxVariables = 100
+	maxVariable  = 1 << 10
+	maxFilled    = 64 << 10
+)
+
+// variable defines one. Its value may hold variables defined before.
+func (p *httpParser) variable(name, value string) {
+	if value = p.fill(value); len(value) <= maxVariable && len(p.variables) < 2*maxVariables {
+		p.variables = append(p.variables, "{{"+name+"}}", value)
+	}
+}
+
+// fill replaces the variables in text.
+func (p *httpParser) fill(text string) string {
+	if len(p.variables) == 0 || len(text) > maxFilled {
+		return text
+	}
+	return strings.NewReplacer(p.variables...).Replace(text)
+}
+
+// start opens a request at its first line.
 func (p *httpParser) start(line string) {
 	p.finish()
 	p.current = &Captured{Kind: kindHTTP, Line: p.line, Place: fmt.Sprintf("line %d", p.line)}
@@ -125,7 +149,7 @@ func (p *httpParser) start(line string) {
 	case bareURL(line):
 		p.current.Method, p.current.URL = "GET", strings.TrimSpace(line)
 	default:
-		m := requestLine.FindStringSubmatch(line)
+		m := requestLine().FindStringSubmatch(line)
 		p.current.Method, p.current.URL = strings.ToUpper(m[1]), m[2]
 	}
 }
@@ -134,7 +158,7 @@ func (p *httpParser) start(line string) {
 func (p *httpParser) head(line, content string) {
 	trimmed := strings.TrimSpace(content)
 	last := len(p.current.Header) - 1
-	m := headerLine.FindStringSubmatch(content)
+	m := headerLine().FindStringSubmatch(content)
 	switch {
 	case trimmed == "":
 		p.state = stateBody
@@ -164,18 +188,17 @@ func (p *httpParser) finish() {
 	if c == nil {
 		return
 	}
-	fill := strings.NewReplacer(p.variables...)
 	pseudo(c)
-	c.URL = fill.Replace(absolute(fill.Replace(c.URL), *c))
-	for i := range c.Header {
-		c.Header[i].Value = fill.Replace(c.Header[i].Value)
+	for i := range c.Header[:min(len(c.Header), maxFields)] {
+		c.Header[i].Value = p.fill(c.Header[i].Value)
 	}
-	body = fill.Replace(sentBody(*c, body))
+	c.URL = absolute(p.fill(c.URL), *c)
+	body = p.fill(sentBody(*c, body))
 	if strings.HasPrefix(body, "< ") || strings.HasPrefix(body, "<@") {
-		c.elsewise = true // how .http files name a file
+		c.elsewhere = true // how .http files name a file
 	}
 	c.Body = []byte(body)
-	c.live = append(liveVariable.FindAllString(c.URL, -1), liveVariable.FindAllString(body, -1)...)
+	c.live = append(liveVariable().FindAllString(c.URL, -1), liveVariable().FindAllString(body, -1)...)
 	p.found = append(p.found, *c)
 }
 
@@ -238,7 +261,7 @@ func sentBody(c Captured, text string) string {
 	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.Contains(text, "form-data;") {
 		return text
 	}
-	return wrappedForm.ReplaceAllString(text, "&")
+	return wrappedForm().ReplaceAllString(text, "&")
 }
 
-var wrappedForm = regexp.MustCompile(`[ \t]*\r?\n[ \t]*&|&[ \t]*\r?\n[ \t]*`)
+var wrappedForm = pattern(`[ \t]*\r?\n[ \t]*&|&[ \t]*\r?\n[ \t]*`)

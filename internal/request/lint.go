@@ -7,25 +7,29 @@ import (
 
 // Causes, as the product names them everywhere.
 const (
-	bodyNotForm        = "body-not-form"
-	parameterMissing   = "parameter-missing"
-	grantTypeWrong     = "grant-type-wrong"
-	scopeMalformed     = "scope-malformed"
-	resourceUnknown    = "resource-unknown"
-	secretNotEncoded   = "secret-not-encoded"
-	endpointWrong      = "endpoint-wrong"
-	secretMissing      = "secret-missing"
-	credentialWrong    = "credential-kind-wrong"
-	secretEncoded      = "secret-encoded"
-	secretWhitespace   = "secret-whitespace"
-	secretQuoted       = "secret-quoted"
-	secretPlaceholder  = "secret-placeholder"
-	secretIDUsed       = "secret-id-used"
-	tenantPlaceholder  = "tenant-placeholder"
-	tenantMalformed    = "tenant-malformed"
-	authorityCommon    = "authority-common"
-	clientIDMalformed  = "client-id-malformed"
-	cloudWrong         = "cloud-wrong"
+	bodyNotForm       = "body-not-form"
+	parameterMissing  = "parameter-missing"
+	grantTypeWrong    = "grant-type-wrong"
+	scopeMalformed    = "scope-malformed"
+	resourceUnknown   = "resource-unknown"
+	secretNotEncoded  = "secret-not-encoded"
+	endpointWrong     = "endpoint-wrong"
+	secretMissing     = "secret-missing"
+	credentialWrong   = "credential-kind-wrong"
+	secretEncoded     = "secret-encoded"
+	secretWhitespace  = "secret-whitespace"
+	secretQuoted      = "secret-quoted"
+	secretPlaceholder = "secret-placeholder"
+	secretIDUsed      = "secret-id-used"
+	tenantPlaceholder = "tenant-placeholder"
+	tenantMalformed   = "tenant-malformed"
+	authorityCommon   = "authority-common"
+	clientIDMalformed = "client-id-malformed"
+	cloudWrong        = "cloud-wrong"
+)
+
+// Values the protocol knows.
+const (
 	formType           = "application/x-www-form-urlencoded"
 	clientCredentials  = "client_credentials"
 	authorizationCode  = "authorization_code"
@@ -61,6 +65,8 @@ type linter struct {
 	faults  []Fault
 }
 
+// newLinter settles what the rules have in common: the grant and the version
+// of the endpoint that were meant, the secrets, and what must not be shown.
 func newLinter(c Captured) *linter {
 	r := read(c)
 	l := &linter{reading: r, veil: newVeil(r), sent: r.secrets(), faults: []Fault{}}
@@ -98,12 +104,11 @@ func (l *linter) missing(cause, name, next string) {
 // require reports a parameter that is missing under its own name. It reports
 // whether there is a value to look at.
 func (l *linter) require(cause, name, next string) bool {
-	f, found := l.find(name)
-	if found && f.raw != "" && f.name == name {
-		return true
+	f, filled := l.filled(name)
+	if !filled || f.name != name {
+		l.missing(cause, name, next)
 	}
-	l.missing(cause, name, next)
-	return found && f.raw != ""
+	return filled
 }
 
 // bodyAt is the place of the body.
@@ -129,6 +134,7 @@ var bodySays = map[bodyKind]string{
 	bodyQuestion:  "The body starts with a ?, which becomes part of the first name: a ? belongs in URLs only.",
 }
 
+// checkBody looks at the form as a whole, and at parameters outside it.
 func (l *linter) checkBody() {
 	if l.cutLine > 0 {
 		l.fault(bodyNotForm, fmt.Sprintf("line %d", l.cutLine),
@@ -165,10 +171,10 @@ func (l *linter) checkMisplaced() {
 		default:
 			continue
 		}
-		switch f.in {
-		case inQuery:
+		switch best, _ := l.find(f.meant); {
+		case f.in == inQuery:
 			query = append(query, f.meant)
-		case inHeader:
+		case f.in == inHeader && best.in == inHeader:
 			l.fault(bodyNotForm, "header "+f.meant, "%s stands in a header, which the token endpoint does not read: send it in the body.", f.meant)
 		}
 	}

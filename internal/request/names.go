@@ -31,6 +31,12 @@ var knownNames = set(`grant_type client_id client_secret scope resource client_a
 var secretNames = set(`client_secret client_assertion assertion code code_verifier refresh_token password device_code
 	subject_token actor_token`)
 
+// ruledNames are the parameters that rules look at, by their letters.
+var ruledNames = map[string]string{
+	"granttype": grantType, "clientid": clientID, "clientsecret": clientSecret, "scope": scope, "resource": resource,
+	"clientassertion": assertion, "clientassertiontype": assertionType,
+}
+
 // aliases are other spellings of a name without its punctuation.
 var aliases = map[string]string{
 	"appid": clientID, "applicationid": clientID, "clientidentifier": clientID,
@@ -38,6 +44,7 @@ var aliases = map[string]string{
 	"granttypes": grantType, "scopes": scope, "resourceid": resource, "resourceuri": resource,
 }
 
+// set returns the words as a set.
 func set(words string) map[string]bool {
 	m := map[string]bool{}
 	for word := range strings.FieldsSeq(words) {
@@ -64,19 +71,13 @@ func meantName(name string) string {
 	if meant, ok := aliases[flat]; ok {
 		return meant
 	}
-	for _, known := range []string{grantType, clientID, clientSecret, scope, resource, assertion, assertionType} {
-		if flat == flatten(known) {
-			return known
-		}
-	}
-	for _, known := range []string{grantType, clientID, clientSecret, scope, resource, assertion, assertionType} {
-		target := flatten(known)
+	for target, known := range ruledNames {
 		limit := 1
 		if len(target) > 8 {
 			limit = 2
 		}
-		if distance(flat, target) <= limit {
-			return known
+		if isNear(flat, target, limit) {
+			return known // no two of them are near each other
 		}
 	}
 	return ""
@@ -90,6 +91,11 @@ func flatten(text string) string {
 		}
 		return -1
 	}, strings.ToLower(text))
+}
+
+// isNear reports whether a and b are at most limit slips apart.
+func isNear(a, b string, limit int) bool {
+	return max(len(a), len(b))-min(len(a), len(b)) <= limit && distance(a, b) <= limit
 }
 
 // distance is the number of letters to insert, remove, replace or swap with

@@ -79,7 +79,7 @@ func (l *linter) params() Params {
 			p.Secret = secret.New(meant)
 		}
 	}
-	_, p.Assertion = l.find(assertion)
+	_, p.Assertion = l.filled(assertion)
 	return p
 }
 

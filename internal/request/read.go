@@ -25,11 +25,13 @@ type basic struct {
 	broken  bool   // the payload is not base64
 }
 
+// read takes a request apart. It judges nothing: whatever is there ends up in
+// some field.
 func read(c Captured) reading {
 	r := reading{Captured: c, target: parseTarget(c.URL)}
 	r.body, r.fields, r.bom = readBody(c.Body)
 	r.fields = append(r.fields, readForm(r.target.query, inQuery)...)
-	for _, h := range c.Header {
+	for _, h := range c.Header[:min(len(c.Header), maxFields)] {
 		if meant := meantName(h.Name); meant == grantType || meant == clientID || meant == clientSecret || meant == scope {
 			r.fields = append(r.fields, literal(h.Name, h.Value, inHeader))
 		}
@@ -38,6 +40,8 @@ func read(c Captured) reading {
 	return r
 }
 
+// readBasic reads HTTP Basic from the Authorization header or, as clients do
+// that are given it there, from the URL.
 func readBasic(c Captured, t target) *basic {
 	if h, ok := c.header("Authorization"); ok {
 		scheme, payload, _ := strings.Cut(strings.TrimSpace(h.Value), " ")
@@ -80,7 +84,7 @@ func (r reading) find(name string) (field, bool) {
 			continue
 		}
 		n := 0
-		if f.raw+f.tail != "" {
+		if f.raw != "" || f.tail != "" {
 			n += 2
 		}
 		if f.name == name {
@@ -91,6 +95,12 @@ func (r reading) find(name string) (field, bool) {
 		}
 	}
 	return best, found
+}
+
+// filled is find for a parameter that has a value.
+func (r reading) filled(name string) (field, bool) {
+	f, ok := r.find(name)
+	return f, ok && f.raw != ""
 }
 
 // value is the decoded value of the parameter meant by name, "" if there is none.
@@ -127,11 +137,10 @@ func (r reading) asksForToken() bool {
 
 // sent is a client secret as it was sent.
 type sent struct {
-	in     string // body, query, json, header, basic
-	at     string // where, in the words of a fault
-	name   string // of the parameter
-	server string // what the server reads
-	meant  string // what the sender meant
+	in    string // body, query, json, header, basic
+	at    string // where, in the words of a fault
+	name  string // of the parameter
+	meant string // what the sender meant
 
 	plus, percent, cut, space bool // signs that had to be encoded and are not
 }
@@ -140,8 +149,8 @@ type sent struct {
 // out: the parameter first, then HTTP Basic.
 func (r reading) secrets() []sent {
 	var found []sent
-	if f, ok := r.find(clientSecret); ok && f.raw+f.tail != "" {
-		s := sent{server: f.value, meant: f.raw}
+	if f, ok := r.find(clientSecret); ok && (f.raw != "" || f.tail != "") {
+		s := sent{meant: f.raw}
 		if f.in == inBody && r.body != bodyMultipart || f.in == inQuery {
 			s = readRaw(f.raw, f.tail)
 		}
@@ -163,10 +172,10 @@ func (r reading) secrets() []sent {
 }
 
 // readRaw reads a value as it stands in a form, where tail is what a raw & cut
-// off. Two readings come out: what the server makes of it, and what was meant
-// if some signs in it should have been encoded and were not.
+// off. The server decodes it; what was meant differs if some signs in it
+// should have been encoded and were not.
 func readRaw(raw, tail string) sent {
-	s := sent{server: formDecode(raw), cut: tail != ""}
+	s := sent{cut: tail != ""}
 	whole := raw + tail
 	s.percent = rawPercent(whole)
 	core := strings.TrimRight(whole, "+")

@@ -29,7 +29,7 @@ const (
 // Captured is one request as it was sent, or would have been sent.
 //
 // URL, Header and Body may hold the secret: print a Captured only as a whole,
-// which shows method and kind and nothing else.
+// which shows the method and nothing else.
 type Captured struct {
 	Kind     string   // "http", "curl" or "har"
 	Place    string   // where in the input: "line 12", "entry 3"
@@ -40,9 +40,9 @@ type Captured struct {
 	Body     []byte   // as sent, without the line end an editor adds to a file
 	BodyLine int      // line where Body starts, 0 if not known
 
-	live     []string // what a shell or editor would still have replaced: $VAR, {{$dotenv NAME}}
-	cutLine  int      // curl: line of an & outside quotes, which ends the command in a shell
-	elsewise bool     // the body stands in a file the capture only names
+	live      []string // what a shell or editor would still have replaced: $VAR, {{$dotenv NAME}}
+	cutLine   int      // curl: line of an & outside quotes, which ends the command in a shell
+	elsewhere bool     // the body stands in a file or variable the capture only names
 }
 
 // Header is one header line.
@@ -93,7 +93,7 @@ func Parse(data []byte) ([]Captured, error) {
 		return nil, err
 	}
 	trimmed := strings.TrimSpace(text)
-	if strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
+	if strings.HasPrefix(trimmed, "{") {
 		return parseHAR(text)
 	}
 	if len(text) > maxPlain {
@@ -135,9 +135,9 @@ func tokenRequests(all []Captured, err error) ([]Captured, error) {
 		if !r.asksForToken() {
 			continue
 		}
-		if c.elsewise {
-			return nil, fail("read request at "+c.Place, "the body stands in a file that is only named",
-				"put the content of the file in its place")
+		if c.elsewhere {
+			return nil, fail("read request at "+c.Place, "the body stands in a file or variable that is only named",
+				"put its content in its place")
 		}
 		kept = append(kept, c)
 	}
@@ -152,13 +152,14 @@ func tokenRequests(all []Captured, err error) ([]Captured, error) {
 	return nil, notToken(all)
 }
 
+// notToken is the error for requests of which none is for a token.
 func notToken(all []Captured) error {
 	first := all[0]
-	what := fmt.Sprintf("%s %s is", showMethod(first.Method), showURL(first.URL))
+	what := showMethod(first.Method) + " " + showURL(first.URL)
 	if len(all) > 1 {
-		what = fmt.Sprintf("%s and the %d requests after it are", strings.TrimSuffix(what, " is"), len(all)-1)
+		what += fmt.Sprintf(", the first of %d requests,", len(all))
 	}
-	return &Error{"read request", fmt.Errorf("%s %w", what, ErrNotTokenRequest), "paste the POST to …/oauth2/v2.0/token"}
+	return &Error{"read request", fmt.Errorf("%s is %w", what, ErrNotTokenRequest), "paste the POST to …/oauth2/v2.0/token"}
 }
 
 // header returns the first header of that name.
@@ -175,14 +176,14 @@ func (c Captured) header(name string) (Header, bool) {
 // the request was captured, so that nothing can be said of it.
 func (c Captured) isLive(text string) bool {
 	for _, live := range c.live {
-		if strings.Contains(text, live) {
+		if strings.Contains(strings.ToLower(text), strings.ToLower(live)) { // hosts are read in lower case
 			return true
 		}
 	}
 	return false
 }
 
-// Format writes kind and method, whatever the verb.
+// Format writes the method, whatever the verb.
 func (c Captured) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "%s request [redacted]", showMethod(c.Method))
 }

@@ -1,7 +1,6 @@
 package request
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +11,9 @@ import (
 // oidcScopes may stand beside the one scope of a resource; MSAL adds them to
 // every request.
 var oidcScopes = set("openid profile email offline_access")
+
+// maxScopes is far above what a scope parameter has; what is beyond is not read.
+const maxScopes = 100
 
 const defaultScope = "/.default"
 
@@ -51,7 +53,9 @@ func readScope(value string, home cloud) scopes {
 			s.oidc = append(s.oidc, strings.ToLower(token))
 			continue
 		}
-		wanted++
+		if wanted++; wanted > maxScopes {
+			break
+		}
 		resource, fault := readResource(token, home)
 		if fault != "" && !slices.Contains(s.faults, fault) {
 			say(fault)
@@ -71,9 +75,17 @@ func readScope(value string, home cloud) scopes {
 	return s
 }
 
+// withoutDefault removes /.default from the end, in any case.
+func withoutDefault(text string) string {
+	if at := len(text) - len(defaultScope); at >= 0 && strings.EqualFold(text[at:], defaultScope) {
+		return text[:at]
+	}
+	return text
+}
+
 // permission is a delegated permission without its resource, which then is
 // Microsoft Graph.
-var permission = regexp.MustCompile(`^[A-Z][A-Za-z]+(\.[A-Za-z]+)+$`)
+var permission = pattern(`^[A-Z][A-Za-z]+(\.[A-Za-z]+)+$`)
 
 // readResource returns the resource a scope is for and what is wrong with the
 // scope. A slash more in front of .default is right for resources that end in one.
@@ -87,10 +99,9 @@ func readResource(token string, home cloud) (resource, fault string) {
 		return "", "scope still holds a placeholder: send <resource>/.default, such as https://graph.microsoft.com/.default."
 	case strings.HasSuffix(strings.TrimRight(lower, "/"), defaultScope) && strings.HasSuffix(lower, "/"):
 		fault = "scope ends in a slash: it ends in /.default."
-		base = strings.TrimRight(token, "/")
-		base = base[:len(base)-len(defaultScope)]
+		base = withoutDefault(strings.TrimRight(token, "/"))
 	case strings.HasSuffix(lower, defaultScope) && base != defaultScope:
-		base = token[:len(token)-len(defaultScope)]
+		base = withoutDefault(token)
 		if strings.HasSuffix(base, "//") {
 			fault = "scope has too many slashes in front of .default: one, or two if the resource ends in a slash."
 			base = strings.TrimRight(base, "/")
@@ -120,7 +131,7 @@ func guessResource(token string, home cloud) string {
 	token = strings.TrimRight(token, "/")
 	host, _, isURL := splitHost(token)
 	switch {
-	case token == "", permission.MatchString(token):
+	case token == "", permission().MatchString(token):
 		graph, _ := inCloud("graph.microsoft.com", home)
 		if graph == "" {
 			graph = "graph.microsoft.com"
@@ -155,7 +166,7 @@ func isService(host string) bool {
 
 // isVault reports whether host is that of one vault, which is no resource.
 func isVault(host string) (service string, ok bool) {
-	for _, vault := range services[3] {
+	for _, vault := range vaults {
 		if strings.HasSuffix(host, "."+vault) {
 			return vault, true
 		}
@@ -166,15 +177,16 @@ func isVault(host string) (service string, ok bool) {
 // home is the cloud of the authority, "" if unknown.
 func (r reading) home() cloud { return authorityCloud(r.target.hostname()) }
 
+// checkScope looks at scope and resource: the one the endpoint's version
+// takes, in the form a grant without a user needs.
 func (l *linter) checkScope() {
-	scopeField, hasScope := l.find(scope)
-	resourceField, hasResource := l.find(resource)
-	hasScope = hasScope && scopeField.raw != ""
-	hasResource = hasResource && resourceField.raw != ""
+	scopeField, hasScope := l.filled(scope)
+	resourceField, hasResource := l.filled(resource)
 	if l.isLive(scopeField.value) || l.isLive(resourceField.value) {
 		return
 	}
 	switch version := l.target.version(); {
+	case l.product() != "":
 	case hasScope && version == v1:
 		l.fault(scopeMalformed, "parameter scope", "The v1 endpoint does not read scope: send resource=<resource>, or scope to /oauth2/v2.0/token.")
 	case hasResource && version == v2:
@@ -208,7 +220,10 @@ func (l *linter) checkScope() {
 	}
 	if hasResource {
 		value := resourceField.value
-		if strings.HasSuffix(strings.ToLower(value), defaultScope) {
+		if isTemplate(value) {
+			l.fault(scopeMalformed, "parameter resource", "resource still holds a placeholder: send the resource, such as https://graph.microsoft.com.")
+		}
+		if withoutDefault(value) != value {
 			l.fault(scopeMalformed, "parameter resource", "resource ends in /.default, which belongs to scopes: send the resource alone.")
 		}
 		l.checkResource("parameter resource", []string{value})
@@ -217,7 +232,6 @@ func (l *linter) checkScope() {
 
 // checkResource compares resources with the cloud of the authority.
 func (l *linter) checkResource(at string, resources []string) {
-	home := l.home()
 	for _, resource := range resources {
 		host, _, ok := splitHost(resource)
 		if !ok {
@@ -226,8 +240,9 @@ func (l *linter) checkResource(at string, resources []string) {
 		if vault, one := isVault(host); one {
 			l.fault(resourceUnknown, at, "The resource is the address of one vault: the resource of all vaults is https://%s.", vault)
 		}
-		if c, known := below(resourceHosts, host); known && home != "" && home != germany && c != home {
-			l.fault(cloudWrong, at, "The resource belongs to the %s cloud, the authority to the %s cloud: a token is good for one cloud, so use names of the same.", c, home)
+		if l.isAbroad(host) {
+			c, _ := below(resourceHosts, host)
+			l.fault(cloudWrong, at, "The resource belongs to the %s cloud, the authority to the %s cloud: a token is good for one cloud, so use names of the same.", c, l.home())
 		}
 	}
 }
@@ -240,10 +255,7 @@ func (l *linter) wantedScope() (scopeValue, resourceValue string) {
 		return "", ""
 	}
 	if l.version == v1 {
-		if strings.HasSuffix(strings.ToLower(sentResource), defaultScope) {
-			sentResource = sentResource[:len(sentResource)-len(defaultScope)]
-		}
-		return "", l.atHome(sentResource)
+		return "", l.atHome(withoutDefault(sentResource))
 	}
 	if l.grant != clientCredentials {
 		return sentScope, ""
@@ -251,10 +263,7 @@ func (l *linter) wantedScope() (scopeValue, resourceValue string) {
 	s := readScope(sentScope, l.home())
 	wanted := s.resource()
 	if wanted == "" && len(s.resources) == 0 {
-		wanted = sentResource
-		if strings.HasSuffix(strings.ToLower(wanted), defaultScope) {
-			wanted = wanted[:len(wanted)-len(defaultScope)]
-		}
+		wanted = withoutDefault(sentResource)
 	}
 	if wanted = l.atHome(wanted); wanted == "" {
 		return "", ""
@@ -269,14 +278,23 @@ func (l *linter) atHome(resource string) string {
 	if !ok {
 		return resource
 	}
-	if vault, one := isVault(host); one {
+	vault, isOne := isVault(host)
+	if isOne {
 		host, path = vault, ""
 	}
-	home := l.home()
-	if c, known := below(resourceHosts, host); known && home != "" && home != germany && c != home {
-		if host, ok = inCloud(host, home); !ok {
+	if l.isAbroad(host) {
+		if host, ok = inCloud(host, l.home()); !ok {
 			return ""
 		}
+	} else if !isOne {
+		return resource
 	}
 	return "https://" + host + path
+}
+
+// isAbroad reports whether a resource's host is in another cloud than the authority.
+func (l *linter) isAbroad(host string) bool {
+	home := l.home()
+	c, known := below(resourceHosts, host)
+	return known && home != "" && home != germany && c != home
 }

@@ -1,7 +1,6 @@
 package request
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -35,12 +34,12 @@ type lexer struct {
 }
 
 var (
-	formPart    = regexp.MustCompile(`^&[A-Za-z_]+=`)
-	placeholder = regexp.MustCompile(`^<[A-Za-z][\w -]{0,40}>`)
+	formPart    = pattern(`^&[A-Za-z_]+=`)
+	placeholder = pattern(`^<[A-Za-z][\w -]{0,40}>`)
 	// brokenLine is a line end that continues a command: the backslash of
 	// bash, the backtick of PowerShell, the caret of cmd.exe.
-	brokenLine = regexp.MustCompile("^[\\\\`^][ \t]*\r?\n")
-	expansion  = regexp.MustCompile(`^\$(?:[A-Za-z_]\w*|[0-9?!@*#$-])`)
+	brokenLine = pattern("^[\\\\`^][ \t]*\r?\n")
+	expansion  = pattern(`^\$(?:[A-Za-z_]\w*|[0-9?!@*#$-])`)
 )
 
 // lexCommand reads the command that starts at offset start of src.
@@ -74,7 +73,7 @@ func (l *lexer) step() bool {
 	case ';', '|', ')':
 		return false
 	case '&':
-		if !formPart.MatchString(rest) {
+		if !formPart().MatchString(rest) {
 			return false
 		}
 		if l.cmd.cutLine == 0 {
@@ -139,27 +138,27 @@ func (l *lexer) nextLine() bool {
 	return true
 }
 
+// escape reads a backslash, or what continues a line in other shells.
 func (l *lexer) escape(rest string) bool {
-	if m := brokenLine.FindString(rest); m != "" {
+	if m := brokenLine().FindString(rest); m != "" {
 		l.advance(len(m))
 		return true
 	}
 	switch {
 	case rest[0] == '`':
 		return false // the end of a command substitution
-	case rest[0] == '\\':
+	case rest[0] == '\\' && len(rest) > 1:
 		l.advance(1)
-		if len(rest) > 1 {
-			l.take(1)
-		}
+		l.take(1)
 	default:
 		l.take(1)
 	}
 	return true
 }
 
+// redirect skips a redirection with its target.
 func (l *lexer) redirect(rest string) {
-	if m := placeholder.FindString(rest); m != "" {
+	if m := placeholder().FindString(rest); m != "" {
 		l.take(len(m)) // <tenant-id>, as documentation writes it
 		return
 	}
@@ -172,12 +171,14 @@ func (l *lexer) redirect(rest string) {
 	l.drop = true
 }
 
+// unclosed ends the command at a quote that has no end.
 func (l *lexer) unclosed() bool {
 	l.cmd.openAt = l.line
 	l.advance(len(l.src) - l.pos)
 	return false
 }
 
+// single reads '…', where every character stands for itself.
 func (l *lexer) single() bool {
 	end := strings.IndexByte(l.src[l.pos+1:], '\'')
 	if end < 0 {
@@ -190,6 +191,7 @@ func (l *lexer) single() bool {
 	return true
 }
 
+// double reads "…", where a backslash keeps four signs only.
 func (l *lexer) double() bool {
 	start := l.line
 	l.add("")
@@ -235,7 +237,7 @@ func (l *lexer) dollar() bool {
 // false if the expansion is never closed.
 func (l *lexer) expand() bool {
 	rest := l.src[l.pos:]
-	n := len(expansion.FindString(rest))
+	n := len(expansion().FindString(rest))
 	switch {
 	case strings.HasPrefix(rest, "${"):
 		n = 1 + strings.IndexByte(rest, '}')
@@ -274,14 +276,18 @@ func closing(text string) int {
 	return 0
 }
 
-var ansiEscape = regexp.MustCompile(`^\\(?:x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3})`)
+var ansiEscape = pattern(`^\\(?:x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3})`)
+
+var ansiControl = map[byte]string{
+	'a': "\a", 'b': "\b", 'e': "\x1b", 'E': "\x1b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v",
+	'\\': "\\", '\'': "'", '"': "\"", '?': "?",
+}
 
 // ansi reads $'…', where a backslash starts an escape as in C.
 func (l *lexer) ansi() bool {
 	start := l.line
 	l.add("")
 	l.advance(2)
-	simple := strings.NewReplacer("a", "\a", "b", "\b", "e", "\x1b", "E", "\x1b", "f", "\f", "n", "\n", "r", "\r", "t", "\t", "v", "\v")
 	for l.pos < len(l.src) {
 		rest := l.src[l.pos:]
 		switch {
@@ -291,13 +297,17 @@ func (l *lexer) ansi() bool {
 		case rest[0] != '\\' || len(rest) == 1:
 			l.take(1)
 		default:
-			if m := ansiEscape.FindString(rest); m != "" {
+			if m := ansiEscape().FindString(rest); m != "" {
 				l.add(ansiCharacter(m[1:]))
 				l.advance(len(m))
 				break
 			}
-			l.add(simple.Replace(rest[1:2]))
-			l.advance(2)
+			if plain, known := ansiControl[rest[1]]; known {
+				l.add(plain)
+				l.advance(2)
+				break
+			}
+			l.take(2)
 		}
 	}
 	l.line = start

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// target is the address of a request, taken apart without judging it: what
-// net/url refuses still has to be read here.
+// target is the address of a request, taken apart without judging it. net/url
+// refuses many of the addresses that have to be judged here.
 type target struct {
 	scheme   string // lower case
 	host     string // lower case, with a port if one is given
@@ -16,6 +16,7 @@ type target struct {
 	oddPath  string // what is wrong with the path's form: "a slash at its end", ...
 }
 
+// parseTarget reads a URL, or a path with or without a host in front.
 func parseTarget(rawURL string) target {
 	var t target
 	rest, _, _ := strings.Cut(strings.TrimSpace(rawURL), "#")

@@ -2,9 +2,12 @@ package request
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf16"
 
+	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
 )
 
@@ -73,6 +76,9 @@ func showURL(rawURL string) string {
 	}
 	b.WriteString(showWord(t.host))
 	for _, segment := range t.segments {
+		if len(segment) > 24 && !entra.IsGUID(segment) {
+			segment = mask // longer than a word of an API
+		}
 		b.WriteString("/" + showWord(segment))
 	}
 	if b.Len() == 0 {
@@ -84,11 +90,10 @@ func showURL(rawURL string) string {
 // showWord returns text if it is a plain name, of a host or a path segment.
 func showWord(text string) string {
 	plain := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("-._:{}", r)
+		return r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("-._:{}[]", r)
 	}
-	switch kind := secret.New(text).Shape().Kind; {
-	case len(text) > 64, kind == secret.EntraQ, kind == secret.Base64, kind == secret.Legacy,
-		strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }):
+	kind := secret.New(text).Shape().Kind
+	if len(text) > 64 || kind == secret.EntraQ || kind == secret.Base64 || strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
 		return mask
 	}
 	return text
@@ -97,6 +102,12 @@ func showWord(text string) string {
 // lineAt returns the number of the line that holds byte offset of text.
 func lineAt(text string, offset int) int {
 	return 1 + strings.Count(text[:min(offset, len(text))], "\n")
+}
+
+// pattern compiles a regular expression when it is first used: most runs of
+// the program never lint a request.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
 // lineEnds are the characters that end a line.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -12,20 +13,22 @@ const mask = "***"
 // output. Most text of a fault is fixed; whatever comes from the request goes
 // through [veil.shows] first, because secrets turn up where nobody looks for
 // them: in the client id, in the path, behind an & in the name of a parameter.
-type veil struct {
-	parts map[string]bool // every run of partSize bytes of a secret
-	short []string        // secrets not longer than that
-}
+type veil struct{ hidden []string }
 
 // partSize is the length from which a common part counts as a leak. With less
 // ordinary words would be hidden.
 const partSize = 6
 
+// newVeil hides every credential of a request, in each form it has there.
 func newVeil(r reading) veil {
-	v := veil{parts: map[string]bool{}}
+	var v veil
 	for _, s := range r.secrets() {
-		v.hide(s.server)
 		v.hide(s.meant)
+	}
+	if r.basic != nil {
+		v.hide(r.basic.payload)
+		v.hide(r.basic.secret)
+		v.hide(formDecode(r.basic.secret))
 	}
 	for _, f := range r.fields {
 		if secretNames[f.meant] {
@@ -34,23 +37,12 @@ func newVeil(r reading) veil {
 			v.hide(f.tail)
 		}
 	}
-	for _, h := range r.Header {
-		if strings.EqualFold(h.Name, "Authorization") {
-			v.hide(h.Value)
-		}
-	}
 	return v
 }
 
 func (v *veil) hide(text string) {
-	if len(text) < partSize {
-		if len(text) > 2 {
-			v.short = append(v.short, text)
-		}
-		return
-	}
-	for i := range len(text) - partSize + 1 {
-		v.parts[text[i:i+partSize]] = true
+	if text != "" {
+		v.hidden = append(v.hidden, text)
 	}
 }
 
@@ -60,13 +52,16 @@ func (v veil) shows(text string) bool {
 	if len(text) > 200 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return false
 	}
-	for i := range max(0, len(text)-partSize+1) {
-		if v.parts[text[i:i+partSize]] {
+	for _, secret := range v.hidden {
+		if text == secret {
 			return false
 		}
-	}
-	for _, s := range v.short {
-		if strings.Contains(text, s) {
+		for i := range max(0, len(text)-partSize+1) {
+			if strings.Contains(secret, text[i:i+partSize]) {
+				return false
+			}
+		}
+		if short := len(secret) < partSize && len(secret) > 2; short && strings.Contains(text, secret) {
 			return false
 		}
 	}
@@ -78,5 +73,5 @@ func (v veil) quote(text string) string {
 	if !v.shows(text) {
 		return mask
 	}
-	return `"` + text + `"`
+	return strconv.Quote(text)
 }
