@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -56,7 +55,7 @@ func (p *program) runRequest(file string) error {
 	case p.json:
 		err = p.writeJSON(reports)
 	default:
-		p.showRequests(reports)
+		p.showRequests(captured, reports)
 	}
 	if err == nil && faults > 0 {
 		err = found{exitProblem}
@@ -64,11 +63,11 @@ func (p *program) runRequest(file string) error {
 	return err
 }
 
-func (p *program) showRequests(reports []request.Report) {
+func (p *program) showRequests(captured []request.Captured, reports []request.Report) {
 	page := p.page()
 	for i, r := range reports {
 		if len(reports) > 1 {
-			page.line("%s", page.bold(fmt.Sprintf("request %d", i+1)))
+			page.line("%s", page.bold("request at "+clean(captured[i].Place)))
 		}
 		if len(r.Faults) == 0 {
 			page.line("%s: the request is well formed", page.verdict("working"))
