@@ -131,9 +131,18 @@ func ruleAppUnknown(o *Observations) (finding, bool) {
 	case !entra.IsGUID(clientID):
 		f.cause, f.confidence = "client-id-malformed", Confirmed
 		f.evidence = append(f.evidence, Evidence{FromShape, fmt.Sprintf("the client id has %d characters and not the form of a GUID", len([]rune(clientID))), o.Case.Setting.Origin})
+	case o.home() && o.Directory.Deleted != nil:
+		deleted := *o.Directory.Deleted
+		f.cause, f.confidence, f.app = "app-deleted", Confirmed, deleted
+		f.summary = fmt.Sprintf("The app '%s' has been deleted.", deleted.DisplayName)
+		f.evidence = append(f.evidence, Evidence{FromGraph, fmt.Sprintf("'%s' was deleted on %s and can be restored for 30 days", deleted.DisplayName, date(deleted.DeletedAt)), "Microsoft Graph, deleted items"})
+	case o.home() && o.Directory.App == nil && o.Directory.DeletedErr != nil:
+		f.also = []Also{{"app-deleted", Possible}}
+		f.evidence = append(f.evidence, Evidence{FromGraph, "the tenant has no application and no service principal with this id", "Microsoft Graph"})
+		f.unknown = []Unknown{{"app-deleted", "deleted apps could not be read: " + o.Directory.DeletedErr.Error(), "look under App registrations > Deleted applications"}}
 	case o.home() && o.Directory.App == nil:
 		f.confidence = Confirmed
-		f.evidence = append(f.evidence, Evidence{FromGraph, "the tenant has no application and no service principal with this id", "Microsoft Graph"})
+		f.evidence = append(f.evidence, Evidence{FromGraph, "the tenant has no application and no service principal with this id, deleted ones included", "Microsoft Graph"})
 		f.unknown = []Unknown{{"tenant-wrong", "other tenants cannot be searched", "compare the tenant id with the one the app was registered in"}}
 	case o.home():
 		f.confidence = Likely // seen seconds after an app was made

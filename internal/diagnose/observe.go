@@ -95,6 +95,8 @@ type Directory struct {
 	TenantID   string
 	App        *entra.App // with the setting's client id
 	ByObjectID *entra.App // whose object id the setting has as client id
+	Deleted    *entra.App // with the setting's client id, deleted and restorable
+	DeletedErr error      // nil when deleted apps could be read
 	Changes    []entra.Change
 	ChangesErr error       // nil when the audit log could be read
 	Searched   bool        // all apps were searched for the value's hint

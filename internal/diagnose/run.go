@@ -23,6 +23,8 @@ type Reader interface {
 	// Find returns the app with that client id, and the app whose application
 	// or service principal has it as object id. Neither found is no error.
 	Find(ctx context.Context, id string) (app, byObjectID *entra.App, err error)
+	// Deleted returns the deleted app with that client id, nil if there is none.
+	Deleted(ctx context.Context, clientID string) (*entra.App, error)
 	// Changes returns the changes of an app's credentials, newest first.
 	Changes(ctx context.Context, app entra.App) ([]entra.Change, error)
 	// WithHint returns the apps that have a credential with that hint.
@@ -139,8 +141,11 @@ func (o *Observations) look(ctx context.Context, r Reader) {
 		return
 	}
 	o.Directory = &Directory{TenantID: r.TenantID(), App: app, ByObjectID: byObjectID}
-	if app != nil {
+	switch {
+	case app != nil:
 		o.Directory.Changes, o.Directory.ChangesErr = r.Changes(ctx, *app)
+	case byObjectID == nil:
+		o.Directory.Deleted, o.Directory.DeletedErr = r.Deleted(ctx, entra.CleanIdentifier(o.Case.Setting.ClientID))
 	}
 }
 

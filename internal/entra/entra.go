@@ -44,7 +44,8 @@ type App struct {
 	ClientID         string
 	DisplayName      string
 	Created          time.Time
-	Disabled         bool // of the application itself
+	DeletedAt        time.Time // zero while it lives
+	Disabled         bool      // of the application itself
 	ServicePrincipal *ServicePrincipal
 	Credentials      []Credential // of the application and of its service principal
 }

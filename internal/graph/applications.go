@@ -35,6 +35,7 @@ type application struct {
 	AppID               string               `json:"appId"`
 	DisplayName         string               `json:"displayName"`
 	CreatedDateTime     time.Time            `json:"createdDateTime"`
+	DeletedDateTime     time.Time            `json:"deletedDateTime"`
 	IsDisabled          bool                 `json:"isDisabled"`
 	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
 }
@@ -64,7 +65,7 @@ func (c *Client) app(a *application, sp *servicePrincipal) *entra.App {
 	}
 	if a != nil {
 		app.ObjectID, app.ClientID, app.DisplayName = a.ID, a.AppID, a.DisplayName
-		app.Created, app.Disabled = a.CreatedDateTime.UTC(), a.IsDisabled
+		app.Created, app.DeletedAt, app.Disabled = a.CreatedDateTime.UTC(), a.DeletedDateTime.UTC(), a.IsDisabled
 		for _, p := range a.PasswordCredentials {
 			app.Credentials = append(app.Credentials, p.credential(entra.OnApplication))
 		}
@@ -110,6 +111,24 @@ func (c *Client) findByObjectID(ctx context.Context, id string) (*entra.App, err
 	}
 	if !IsNotFound(err) {
 		return nil, err
+	}
+	return nil, nil
+}
+
+// Deleted returns the deleted app with that client id, nil if there is none.
+// Entra keeps deleted apps for 30 days.
+func (c *Client) Deleted(ctx context.Context, clientID string) (*entra.App, error) {
+	if !entra.IsGUID(clientID) {
+		return nil, nil
+	}
+	// Not every property of a deleted item can be filtered by: all are read.
+	for a, err := range pages[application](ctx, c, "/v1.0/directory/deletedItems/microsoft.graph.application") {
+		if err != nil {
+			return nil, err
+		}
+		if entra.SameGUID(a.AppID, clientID) {
+			return c.app(&a, nil), nil
+		}
 	}
 	return nil, nil
 }
