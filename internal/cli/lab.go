@@ -42,6 +42,7 @@ credsmith doctor --graph`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.runLab(cmd.Context(), f) },
 	}
+	cmd.AddCommand(p.labEnv(), p.labTrust())
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1", "loopback address to listen on")
 	flags.IntVar(&f.portBase, "port-base", 0, "first of four ports in a row (default any free ports)")

@@ -25,17 +25,25 @@ func commandsPage() string {
 	root := (&program{}).root()
 	b.WriteString(root.Long + "\n\nFlags of every command:\n\n")
 	b.WriteString(flagTable(root.PersistentFlags()))
-	for _, cmd := range root.Commands() {
-		if cmd.Name() == "help" || cmd.Name() == "completion" {
-			continue
-		}
-		fmt.Fprintf(&b, "\n## credsmith %s\n\n%s\n", cmd.Use, strings.ReplaceAll(longOf(cmd), "\n\n"+exitCodes, ""))
+	for _, cmd := range commands(root) {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", cmd.UseLine(), strings.ReplaceAll(longOf(cmd), "\n\n"+exitCodes, ""))
 		if flags := flagTable(cmd.LocalNonPersistentFlags()); flags != "" {
 			b.WriteString("\n" + flags)
 		}
 		fmt.Fprintf(&b, "\n```sh\n%s\n```\n", cmd.Example)
 	}
 	return b.String()
+}
+
+// commands returns the commands below cmd that are credsmith's own.
+func commands(cmd *cobra.Command) []*cobra.Command {
+	var list []*cobra.Command
+	for _, c := range cmd.Commands() {
+		if c.Name() != "help" && c.Name() != "completion" {
+			list = append(append(list, c), commands(c)...)
+		}
+	}
+	return list
 }
 
 func longOf(cmd *cobra.Command) string {

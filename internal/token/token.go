@@ -94,10 +94,14 @@ func (c *Client) Token(ctx context.Context, r entra.TokenRequest) (entra.Answer,
 		answer.Failure, err = failure(wire.Address(req.URL), resp)
 		return answer, err
 	}
-	answer.Token, err = parseToken(resp)
+	token, lab, err := parseToken(resp)
 	if err != nil {
 		return entra.Answer{}, wire.NotEntra(wire.Address(req.URL), err.Error())
 	}
+	if _, real := entra.CloudOf(c.authority); real && lab {
+		return entra.Answer{}, wire.NotEntra(wire.Address(req.URL), "the token says that it is from a lab, which no Microsoft host gives")
+	}
+	answer.Token = token
 	return answer, nil
 }
 
@@ -165,46 +169,48 @@ func failure(address string, resp wire.Response) (*aadsts.Failure, error) {
 	return nil, wire.NotEntra(address, fmt.Sprintf("the answer (HTTP %d) is %s", resp.Status, kind))
 }
 
-func parseToken(resp wire.Response) (*entra.Token, error) {
+// parseToken also reports whether the token says that it is from a lab.
+func parseToken(resp wire.Response) (token *entra.Token, lab bool, err error) {
 	var body struct {
 		AccessToken string          `json:"access_token"`
 		ExpiresIn   json.RawMessage `json:"expires_in"` // v1 sends a string
 	}
 	if !resp.IsJSON() {
-		return nil, errors.New("the answer (HTTP 200) is not JSON")
+		return nil, false, errors.New("the answer (HTTP 200) is not JSON")
 	}
 	if err := json.Unmarshal(resp.Body, &body); err != nil {
-		return nil, errors.New("the answer (HTTP 200) is broken JSON")
+		return nil, false, errors.New("the answer (HTTP 200) is broken JSON")
 	}
 	if body.AccessToken == "" {
-		return nil, errors.New("the answer (HTTP 200) holds no access_token")
+		return nil, false, errors.New("the answer (HTTP 200) holds no access_token")
 	}
-	token := claims(body.AccessToken)
+	token, lab = claims(body.AccessToken)
 	if s, err := strconv.Atoi(strings.Trim(string(body.ExpiresIn), `"`)); err == nil && !resp.Date().IsZero() {
 		token.Expires = resp.Date().Add(time.Duration(s) * time.Second)
 	}
-	return token, nil
+	return token, lab, nil
 }
 
 // claims reads what a token says of itself, as evidence only: the token is for
 // the resource to check, and may be opaque.
-func claims(access string) *entra.Token {
-	token := &entra.Token{Access: secret.New(access)}
+func claims(access string) (token *entra.Token, lab bool) {
+	token = &entra.Token{Access: secret.New(access)}
 	parts := strings.Split(access, ".")
 	if len(parts) != 3 {
-		return token
+		return token, false
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return token
+		return token, false
 	}
 	var c struct {
 		Aud, Tid, Oid, Appid, Azp string
 		Roles                     []string
+		Lab                       bool `json:"xms_lab"`
 	}
 	if json.Unmarshal(payload, &c) != nil {
-		return token
+		return token, false
 	}
 	token.Audience, token.TenantID, token.ObjectID, token.AppID, token.Roles = c.Aud, c.Tid, c.Oid, c.Appid+c.Azp, c.Roles
-	return token
+	return token, c.Lab
 }

@@ -75,6 +75,29 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// labBehind answers for a Microsoft host with a lab.
+type labBehind struct{ lab *entralab.Lab }
+
+func (l labBehind) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Host, r.Host = strings.TrimPrefix(l.lab.AuthorityURL(), "https://"), ""
+	return l.lab.Transport().RoundTrip(r)
+}
+
+// TestLabTokenRefused: who stands where Microsoft should and hands out a
+// lab's tokens is not believed.
+func TestLabTokenRefused(t *testing.T) {
+	t.Parallel()
+	lab := newLab(t)
+	app := lab.Healthy()
+	answer, err := token.New(entra.DefaultAuthority, wire.Wrap(labBehind{lab})).Token(t.Context(), entra.TokenRequest{
+		TenantID: app.TenantID, ClientID: app.ClientID, Value: secret.New(app.Secrets[0].Value.Reveal()), Scope: "https://graph.microsoft.com/.default",
+	})
+	if u, ok := errors.AsType[*entra.Unreachable](err); !ok || u.Obstacle != entra.NotEntra || !strings.Contains(err.Error(), "from a lab") {
+		t.Errorf("Token = %+v, %v", answer, err)
+	}
+}
+
 // TestUnanswered: what is not Entra's answer is an error that names the
 // address and the obstacle, in one line, without the secret.
 func TestUnanswered(t *testing.T) {
