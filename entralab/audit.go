@@ -1,6 +1,7 @@
 package entralab
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,10 +33,19 @@ var (
 	auditSecretsOfApp    = activity{"Update application – Certificates and secrets management ", "Update"}
 	auditAddPrincipal    = activity{"Add service principal", "Add"}
 	auditUpdatePrincipal = activity{"Update service principal", "Update"}
+	auditDeletePrincipal = activity{"Remove service principal", "Delete"}
 	auditAddOwner        = activity{"Add owner to application", "Assign"}
 	auditRemoveOwner     = activity{"Remove owner from application", "Unassign"}
 	auditGrant           = activity{"Add app role assignment to service principal", "Assign"}
 	auditRevoke          = activity{"Remove app role assignment from service principal", "Unassign"}
+
+	auditHardDeleteApp       = activity{"Hard Delete application", "Delete"}
+	auditHardDeletePrincipal = activity{"Hard delete service principal", "Delete"}
+	auditRestorePrincipal    = activity{"Restore service principal", "Update"} // recalled
+	auditAddKeys             = activity{"Add service principal credentials", "Update"}
+	auditRemoveKeys          = activity{"Remove service principal credentials", "Update"}
+	auditAddPrincipalOwner   = activity{"Add owner to service principal", "Assign"}
+	auditDropPrincipalOwner  = activity{"Remove owner from service principal", "Unassign"}
 )
 
 // audit is one entry of the directory's audit log.
@@ -51,6 +61,7 @@ type audit struct {
 	targetType  string
 	clientID    guid
 	changes     []change
+	keys        keySets // of an entry about secrets
 }
 
 // change is one modified property. Values are JSON texts, as on the wire; ""
@@ -92,26 +103,62 @@ func (l *Lab) appendAudit(t *tenant, e *audit) {
 	t.audits = append(t.audits, e)
 }
 
+// keyChange is the addition or removal of one secret.
+type keyChange struct {
+	keyID       guid
+	displayName string
+	added       bool
+}
+
+// keySets tells which secrets there were before and after a change, without
+// holding them: an entry for each change with two whole sets would take room
+// by the square of the changes. They are replayed from the holder's log when
+// the entry is read.
+type keySets struct {
+	of *credentialSet // nil for other entries
+	n  int            // changes up to and with this one
+}
+
+func (k keySets) change() change {
+	return change{"KeyDescription", keyDescription(k.of.log[:k.n-1]), keyDescription(k.of.log[:k.n])}
+}
+
 // auditSecrets writes what a live tenant writes when a secret is added or
 // removed: the whole set before and after, and two stubs that say only that
 // the objects were updated (recorded 2026-04). Call with l.mu held.
-func (l *Lab) auditSecrets(a *application, by actor, at time.Time, before []credential) {
-	entry := l.auditApp(a, by, at, auditSecretsOfApp, []change{
-		{"KeyDescription", keyDescription(before), keyDescription(a.secrets)},
-		includes("KeyDescription"),
-	})
+func (a *application) auditSecrets(l *Lab, by actor, at time.Time, _ bool) {
+	entry := l.auditApp(a, by, at, auditSecretsOfApp, []change{includes("KeyDescription")})
+	entry.keys = keySets{a.set(), len(a.log)}
 	l.auditApp(a, by, at, auditUpdateApp, []change{includes()}).correlation = entry.correlation
 	if a.principal != nil {
 		l.auditPrincipal(a.principal, by, at, auditUpdatePrincipal, []change{includes()}).correlation = entry.correlation
 	}
 }
 
-// keyDescription is a JSON list of texts that look like lists.
-func keyDescription(secrets []credential) string {
-	texts := make([]string, 0, len(secrets))
-	for _, c := range secrets {
-		texts = append(texts, "[KeyIdentifier="+c.keyID.String()+",KeyType=Password,KeyUsage=Verify,DisplayName="+c.displayName+"]")
+// auditSecrets has names of its own for service principals (recorded 2026-04).
+// Call with l.mu held.
+func (p *servicePrincipal) auditSecrets(l *Lab, by actor, at time.Time, added bool) {
+	what := auditRemoveKeys
+	if added {
+		what = auditAddKeys
 	}
+	l.auditPrincipal(p, by, at, what, []change{includes("KeyDescription")}).keys = keySets{p.set(), len(p.log)}
+}
+
+// keyDescription is a JSON list of texts that look like lists: the secrets
+// that a log of changes leaves.
+func keyDescription(log []keyChange) string {
+	texts := make([]string, 0, len(log))
+	gone := map[guid]bool{}
+	for _, c := range slices.Backward(log) {
+		switch {
+		case !c.added:
+			gone[c.keyID] = true
+		case !gone[c.keyID]:
+			texts = append(texts, "[KeyIdentifier="+c.keyID.String()+",KeyType=Password,KeyUsage=Verify,DisplayName="+c.displayName+"]")
+		}
+	}
+	slices.Reverse(texts)
 	return string(encodeJSON(texts))
 }
 
@@ -152,8 +199,12 @@ func initiatedBy(by actor) object {
 }
 
 func targetResource(e *audit) object {
-	modified := make([]object, 0, len(e.changes))
-	for _, c := range e.changes {
+	changes := e.changes
+	if e.keys.of != nil {
+		changes = slices.Insert(slices.Clone(changes), 0, e.keys.change())
+	}
+	modified := make([]object, 0, len(changes))
+	for _, c := range changes {
 		modified = append(modified, object{{"displayName", c.property}, {"oldValue", nullable(c.old)}, {"newValue", nullable(c.new)}})
 	}
 	return object{

@@ -90,7 +90,7 @@ func (c *controlCall) portal() (any, *problem) {
 func (l *Lab) findDeletedApp(objectID string) *application {
 	id, _ := parseGUID(objectID)
 	for _, t := range l.tenants {
-		if a := t.appByID[id]; a != nil && !a.live() {
+		if a := t.appByID[id]; a != nil && a.restorable(l.clock.now()) {
 			return a
 		}
 	}

@@ -62,6 +62,8 @@ type principalState struct {
 	AccountEnabled bool     `json:"account_enabled"`
 	Owners         []string `json:"owners"`
 	Permissions    []string `json:"permissions"`
+
+	Credentials []credentialState `json:"credentials"`
 }
 
 // state copies the model.
@@ -82,12 +84,15 @@ func (l *Lab) state() labState {
 			ts.Users = append(ts.Users, userState{u.id.String(), u.displayName, u.name})
 		}
 		for _, a := range t.apps {
-			ts.Apps = append(ts.Apps, a.state())
+			if !a.purged {
+				ts.Apps = append(ts.Apps, a.state())
+			}
 		}
 		for _, p := range t.principals {
 			if p.live() {
 				ts.ServicePrincipals = append(ts.ServicePrincipals, principalState{
 					p.id.String(), p.clientID.String(), p.displayName(), p.enabled, guidTexts(p.owners), p.roleNames(),
+					p.states(),
 				})
 			}
 		}
@@ -100,7 +105,7 @@ func (a *application) state() appState {
 	s := appState{
 		ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName, Created: graphTime(a.created),
 		SignInAudience: a.audience, IdentifierURIs: append([]string{}, a.identifierURIs...), Disabled: a.disabled,
-		Owners: guidTexts(a.owners), Credentials: []credentialState{},
+		Owners: guidTexts(a.owners), Credentials: a.states(),
 	}
 	if a.principal != nil {
 		s.ServicePrincipalID = a.principal.id.String()
@@ -108,7 +113,13 @@ func (a *application) state() appState {
 	if !a.live() {
 		s.Deleted = graphTime(a.deleted)
 	}
-	for _, list := range [][]credential{a.secrets, a.removed} {
+	return s
+}
+
+// states lists the secrets, those that are only still accepted somewhere last.
+func (s *credentialSet) states() []credentialState {
+	states := []credentialState{}
+	for _, list := range [][]credential{s.secrets, s.removed} {
 		for _, c := range list {
 			cs := credentialState{
 				KeyID: c.keyID.String(), Hint: c.hint, DisplayName: c.displayName,
@@ -117,8 +128,8 @@ func (a *application) state() appState {
 			if !c.removed.IsZero() {
 				cs.Removed = graphTime(c.removed)
 			}
-			s.Credentials = append(s.Credentials, cs)
+			states = append(states, cs)
 		}
 	}
-	return s
+	return states
 }

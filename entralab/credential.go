@@ -77,12 +77,41 @@ const (
 	valueAccepted
 )
 
+// credentialSet is the secrets of one application or service principal.
+type credentialSet struct {
+	secrets []credential
+	removed []credential // still accepted somewhere, see Delay
+	log     []keyChange  // all additions and removals, for the audit log
+}
+
+func (s *credentialSet) set() *credentialSet { return s }
+
+// secretHolder is an application or a service principal.
+type secretHolder interface {
+	set() *credentialSet
+	auditSecrets(l *Lab, by actor, at time.Time, added bool)
+}
+
+// check finds the credential a value belongs to, among those of the
+// application and then those of its service principal, which sign in as the
+// same client (Microsoft documentation).
+func (a *application) check(value string, now time.Time, pick float64) (*credential, verdict) {
+	found, verdict := a.credentialSet.check(value, now, pick)
+	if verdict == valueAccepted || a.principal == nil {
+		return found, verdict
+	}
+	if other, better := a.principal.check(value, now, pick); better > verdict {
+		return other, better
+	}
+	return found, verdict
+}
+
 // check finds the credential a value belongs to. A value whose start lies
 // ahead counts as unknown: what the real service answers is not known.
-func (a *application) check(value string, now time.Time, pick float64) (*credential, verdict) {
+func (s *credentialSet) check(value string, now time.Time, pick float64) (*credential, verdict) {
 	var found *credential
 	best := valueUnknown
-	for _, list := range [2][]credential{a.secrets, a.removed} {
+	for _, list := range [2][]credential{s.secrets, s.removed} {
 		for i := range list {
 			c := &list[i]
 			if !c.matches(value) || !c.known(now, pick) || now.Before(c.start) {
@@ -133,8 +162,7 @@ func (s SecretSpec) check(now time.Time) error {
 
 // mint adds a secret by a complete spec. The value leaves with the result; the
 // lab keeps a salted hash. Call with l.mu held.
-func (l *Lab) mint(a *application, by actor, spec SecretSpec) Secret {
-	before := a.secrets
+func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 	c := credential{
 		keyID:       l.random.guid(),
 		hint:        hintOf(spec.Value),
@@ -146,8 +174,10 @@ func (l *Lab) mint(a *application, by actor, spec SecretSpec) Secret {
 	}
 	rand.Read(c.salt[:]) // never fails
 	c.hash = hashValue(c.salt, spec.Value)
-	a.secrets = append(slices.Clone(before), c)
-	l.auditSecrets(a, by, c.made, before)
+	s := h.set()
+	s.secrets = append(slices.Clip(s.secrets), c)
+	s.log = append(s.log, keyChange{c.keyID, c.displayName, true})
+	h.auditSecrets(l, by, c.made, true)
 	return Secret{
 		KeyID: c.keyID.String(), Value: newSecretText(spec.Value), Hint: c.hint,
 		DisplayName: c.displayName, Start: c.start, End: c.end,
@@ -157,21 +187,22 @@ func (l *Lab) mint(a *application, by actor, spec SecretSpec) Secret {
 // removeSecret takes a secret from the directory; the token endpoint follows
 // after the delay in force. It reports whether the key id was there. Call with
 // l.mu held.
-func (l *Lab) removeSecret(a *application, by actor, keyID guid) bool {
-	i := slices.IndexFunc(a.secrets, func(c credential) bool { return c.keyID == keyID })
+func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
+	s := h.set()
+	i := slices.IndexFunc(s.secrets, func(c credential) bool { return c.keyID == keyID })
 	if i < 0 {
 		return false
 	}
 	now := l.clock.now()
-	before := a.secrets
-	c := before[i]
+	c := s.secrets[i]
 	c.removed = now
 	c.remove = lag{l.delay.Remove, l.delay.Replicas}
-	a.secrets = slices.Delete(slices.Clone(before), i, i+1)
-	a.removed = slices.DeleteFunc(a.removed, func(c credential) bool { return !now.Before(c.removed.Add(c.remove.total)) })
+	s.secrets = slices.Delete(slices.Clone(s.secrets), i, i+1)
+	s.removed = slices.DeleteFunc(s.removed, func(c credential) bool { return !now.Before(c.removed.Add(c.remove.total)) })
 	if c.remove.total > 0 {
-		a.removed = append(a.removed, c)
+		s.removed = append(s.removed, c)
 	}
-	l.auditSecrets(a, by, now, before)
+	s.log = append(s.log, keyChange{c.keyID, c.displayName, false})
+	h.auditSecrets(l, by, now, false)
 	return true
 }

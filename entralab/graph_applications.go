@@ -36,7 +36,7 @@ func keptByApp(name, empty string) property[*application] {
 // applicationProperties are those of Graph's schema (2026-08).
 var applicationProperties = []property[*application]{
 	{name: "id", get: func(a *application) any { return a.id.String() }},
-	{name: "deletedDateTime", get: func(*application) any { return nil }},
+	{name: "deletedDateTime", get: func(a *application) any { return deletedDate(a.deleted) }},
 	{name: "appId", get: func(a *application) any { return a.clientID.String() }},
 	{name: "applicationTemplateId", get: func(*application) any { return nil }},
 	{name: "disabledByMicrosoftStatus", get: func(*application) any { return nil }},
@@ -92,13 +92,7 @@ var applicationProperties = []property[*application]{
 	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
 	keptByApp("keyCredentials", "[]"),
 	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
-	{name: "passwordCredentials", get: func(a *application) any {
-		values := make([]object, 0, len(a.secrets))
-		for _, c := range a.secrets {
-			values = append(values, passwordCredential(c, nil))
-		}
-		return values
-	}},
+	{name: "passwordCredentials", get: func(a *application) any { return passwordCredentials(a) }},
 	keptByApp("publicClient", `{"redirectUris":[]}`),
 	keptByApp("requiredResourceAccess", "[]"),
 	keptByApp("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
@@ -125,20 +119,6 @@ func apiProperty() property[*application] {
 		return a.tokenVersion >= 0 && a.tokenVersion <= 2
 	}
 	return p
-}
-
-// passwordCredential is a secret as Graph shows it. The value is there only in
-// the answer to addPassword.
-func passwordCredential(c credential, value any) object {
-	return object{
-		{"customKeyIdentifier", nil},
-		{"displayName", nullable(c.displayName)},
-		{"endDateTime", graphTime(c.end)},
-		{"hint", c.hint},
-		{"keyId", c.keyID.String()},
-		{"secretText", value},
-		{"startDateTime", graphTime(c.start)},
-	}
 }
 
 func (c *graphCall) listApplications() (any, *graphError) {
@@ -230,7 +210,7 @@ func checkApplication(c *graphCall, draft *application, fields map[string]json.R
 		return refused
 	}
 	for _, uri := range draft.identifierURIs {
-		if other := c.tenant.appByURI[uri]; other != nil && other.id != draft.id {
+		if other := c.tenant.appByURI[uri]; other != nil && other.id != draft.id && (other.live() || other.restorable(c.now)) {
 			return keyTaken("identifierUris")
 		}
 	}
@@ -259,8 +239,7 @@ func (c *graphCall) patchApplication() (any, *graphError) {
 	return nil, nil
 }
 
-// deleteApplication moves the application to the deleted items, from where
-// only the portal's restore-app brings it back.
+// deleteApplication moves the application to the deleted items.
 func (c *graphCall) deleteApplication() (any, *graphError) {
 	a, refused := c.ownApplication()
 	if refused != nil {
@@ -268,78 +247,5 @@ func (c *graphCall) deleteApplication() (any, *graphError) {
 	}
 	c.lab.deleteApp(a, c.actor(), c.now)
 	c.wrote("delete-app", "")
-	return nil, nil
-}
-
-func (c *graphCall) addPassword() (any, *graphError) {
-	a, refused := c.ownApplication()
-	if refused != nil {
-		return nil, refused
-	}
-	spec, refused := c.passwordSpec()
-	if refused != nil {
-		return nil, refused
-	}
-	if len(a.secrets) >= secretLimit(a.audience) {
-		return nil, errTooManyValues
-	}
-	secret := c.lab.mint(a, c.actor(), spec)
-	c.wrote("mint", secret.KeyID)
-	return mintedPassword(c.context("microsoft.graph.passwordCredential"), a, secret), nil
-}
-
-// mintedPassword is the one answer that holds a value. The secret is the app's
-// newest.
-func mintedPassword(context member, a *application, secret Secret) object {
-	made := a.secrets[len(a.secrets)-1]
-	return append(object{context}, passwordCredential(made, secret.Value.Reveal())...)
-}
-
-// passwordSpec reads the body of addPassword, all of whose members are
-// optional. A value of one's own cannot be sent (Microsoft documentation).
-func (c *graphCall) passwordSpec() (SecretSpec, *graphError) {
-	var body struct {
-		PasswordCredential struct {
-			Type                string `json:"@odata.type"`
-			DisplayName         string
-			StartDateTime       time.Time
-			EndDateTime         time.Time
-			KeyID               *string // may be sent as null, like the next three
-			Hint                *string
-			SecretText          *string
-			CustomKeyIdentifier *string
-		}
-	}
-	if refused := c.read(&body); refused != nil {
-		return SecretSpec{}, refused
-	}
-	sent := body.PasswordCredential
-	if sent.KeyID != nil || sent.Hint != nil || sent.SecretText != nil || sent.CustomKeyIdentifier != nil {
-		return SecretSpec{}, badRequest("Request_BadRequest", "Only displayName, startDateTime and endDateTime of a passwordCredential can be set.")
-	}
-	spec := SecretSpec{DisplayName: sent.DisplayName, Start: sent.StartDateTime, End: sent.EndDateTime}.withDefaults(c.now)
-	if err := spec.check(c.now); err != nil {
-		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid passwordCredential: "+err.Error()+".")
-	}
-	if !spec.End.After(c.now) { // unlike the control origin; recalled
-		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid value specified for property 'endDateTime' of resource 'PasswordCredential'.")
-	}
-	return spec, nil
-}
-
-func (c *graphCall) removePassword() (any, *graphError) {
-	a, refused := c.ownApplication()
-	if refused != nil {
-		return nil, refused
-	}
-	var body struct{ KeyID string }
-	if refused := c.read(&body); refused != nil {
-		return nil, refused
-	}
-	keyID, ok := parseGUID(body.KeyID)
-	if !ok || !c.lab.removeSecret(a, c.actor(), keyID) {
-		return nil, badRequest("Request_BadRequest", "No password credential found with keyId '"+body.KeyID+"'.") // text recorded
-	}
-	c.wrote("remove", keyID.String())
 	return nil, nil
 }

@@ -33,7 +33,7 @@ func keptByPrincipal(name, empty string) property[*servicePrincipal] {
 // principalProperties are those of Graph's schema (2026-08).
 var principalProperties = []property[*servicePrincipal]{
 	{name: "id", get: func(p *servicePrincipal) any { return p.id.String() }},
-	{name: "deletedDateTime", get: func(*servicePrincipal) any { return nil }},
+	{name: "deletedDateTime", get: func(p *servicePrincipal) any { return deletedDate(p.deleted) }},
 	{name: "accountEnabled",
 		get: func(p *servicePrincipal) any { return p.enabled },
 		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.enabled) }},
@@ -91,7 +91,7 @@ var principalProperties = []property[*servicePrincipal]{
 	keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
 	keptByPrincipal("keyCredentials", "[]"),
 	{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
-	{name: "passwordCredentials", get: func(*servicePrincipal) any { return []object{} }},
+	{name: "passwordCredentials", get: func(p *servicePrincipal) any { return passwordCredentials(p) }},
 	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
 	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
 }
@@ -166,13 +166,30 @@ func (c *graphCall) createServicePrincipal() (any, *graphError) {
 	return append(object{c.context("servicePrincipals/$entity")}, render(principals, p, nil)...), nil
 }
 
-func (c *graphCall) patchPrincipal() (any, *graphError) {
+// ownPrincipal finds a service principal that the caller may change. One that
+// Microsoft owns is nobody's.
+func (c *graphCall) ownPrincipal() (*servicePrincipal, *graphError) {
 	p, refused := c.principal()
+	if refused == nil && (p.app == nil || !c.mayWrite(p.owners)) {
+		return nil, errDenied
+	}
+	return p, refused
+}
+
+func (c *graphCall) deletePrincipal() (any, *graphError) {
+	p, refused := c.ownPrincipal()
 	if refused != nil {
 		return nil, refused
 	}
-	if !c.mayWrite(p.owners) {
-		return nil, errDenied
+	c.lab.deletePrincipal(p, c.actor(), c.now)
+	c.wrote("delete-service-principal", "")
+	return nil, nil
+}
+
+func (c *graphCall) patchPrincipal() (any, *graphError) {
+	p, refused := c.ownPrincipal()
+	if refused != nil {
+		return nil, refused
 	}
 	var fields map[string]json.RawMessage
 	if refused := c.read(&fields); refused != nil {

@@ -63,6 +63,7 @@ func (c *graphCall) refuseOptions(supported ...string) *graphError {
 
 // listQuery is the query of a list, understood.
 type listQuery[T item] struct {
+	listed   func(T) bool // what belongs to the list at all
 	filters  []func(T) bool
 	order    func(a, b T) int // nil: as created
 	selected []string         // nil: all
@@ -78,7 +79,7 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 	if refused = c.refuseOptions("count", "filter", "orderby", "select", "skiptoken", "top"); refused != nil {
 		return q, refused
 	}
-	q = listQuery[T]{order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
+	q = listQuery[T]{listed: T.live, order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
 	if c.query.Has("filter") {
 		conditions, ok := parseFilter(c.query.Get("filter"))
 		if !ok {
@@ -154,7 +155,7 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	}
 	var found []T
 	for _, it := range items {
-		if it.live() && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+		if q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
 			found = append(found, it)
 		}
 		if !whole && len(found) > q.top {

@@ -26,8 +26,9 @@ type Event struct {
 // Write says what an [Event] changed.
 //
 // Kinds: mint, remove (secrets); create-app, update-app, delete-app,
-// restore-app, disable-app, enable-app, rename; create-service-principal,
-// update-service-principal; add-owner, remove-owner, grant, revoke; clock,
+// restore-app, purge-app, disable-app, enable-app, rename;
+// create-service-principal, and the same with update, delete, restore and
+// purge; add-owner, remove-owner, grant, revoke; clock,
 // delay.
 type Write struct {
 	Kind  string `json:"kind"`

@@ -40,3 +40,38 @@ func TestValuesAreKeptAsSaltedHashes(t *testing.T) {
 		t.Errorf("hashes %x and %x", secrets[0].hash, secrets[1].hash)
 	}
 }
+
+// TestAuditTakesRoomByTheChange: entries about secrets hold no sets of them.
+func TestAuditTakesRoomByTheChange(t *testing.T) {
+	l, err := Start(context.Background(), Config{InProcess: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	app, err := l.AddApp(AppSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500
+	for range n {
+		if _, err := l.AddSecret(app.ObjectID, SecretSpec{DisplayName: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room, entries := 0, 0
+	for _, e := range l.home.audits {
+		for _, c := range e.changes {
+			room += len(c.old) + len(c.new)
+		}
+		if e.keys.of == nil {
+			continue
+		}
+		entries++
+		if c := e.keys.change(); bytes.Count([]byte(c.old), []byte("KeyIdentifier="))+1 != bytes.Count([]byte(c.new), []byte("KeyIdentifier=")) {
+			t.Fatalf("entry %d: from %d bytes to %d", entries, len(c.old), len(c.new))
+		}
+	}
+	if room > 200*len(l.home.audits) || entries < n {
+		t.Errorf("%d entries hold %d bytes", entries, room)
+	}
+}

@@ -43,15 +43,15 @@ type application struct {
 	audience       string
 	created        time.Time
 	deleted        time.Time // zero while it lives
+	purged         bool      // gone from the deleted items too
 	createdBy      guid      // client id of the creating app, zero for a person
 	disabled       bool
 	tokenVersion   int // api.requestedAccessTokenVersion, 0 for null
 	identifierURIs []string
 	owners         []guid
-	secrets        []credential
-	removed        []credential // still accepted somewhere, see Delay
-	principal      *servicePrincipal
-	kept           map[string]json.RawMessage // properties that only read back
+	credentialSet
+	principal *servicePrincipal
+	kept      map[string]json.RawMessage // properties that only read back
 }
 
 // servicePrincipal is an application's presence in a tenant.
@@ -60,12 +60,15 @@ type servicePrincipal struct {
 	ordinal            int // place in tenant.principals
 	id, clientID       guid
 	created            time.Time
+	deleted            time.Time // on its own; see live
+	purged             bool
 	enabled            bool
 	assignmentRequired bool
 	owners             []guid
 	grants             []grant
-	app                *application // nil for Microsoft Graph
-	kept               map[string]json.RawMessage
+	credentialSet
+	app  *application // nil for Microsoft Graph
+	kept map[string]json.RawMessage
 }
 
 // grant is an app role of Microsoft Graph that a service principal holds.
@@ -100,11 +103,13 @@ func secretLimit(audience string) int {
 	return 1000
 }
 
-func (a *application) live() bool { return a.deleted.IsZero() }
+func (a *application) live() bool { return a.deleted.IsZero() && !a.purged }
 
 // live reports whether p can be found: deleting an application in its home
 // tenant takes the service principal along (Microsoft documentation).
-func (p *servicePrincipal) live() bool { return p.app == nil || p.app.live() }
+func (p *servicePrincipal) live() bool {
+	return p.deleted.IsZero() && !p.purged && (p.app == nil || p.app.live())
+}
 
 // displayName follows the application's.
 func (p *servicePrincipal) displayName() string {
@@ -249,7 +254,9 @@ func (l *Lab) createPrincipal(a *application, by actor, at time.Time) *servicePr
 // resource of a token request. None may belong to another application.
 func (a *application) setURIs(uris []string) {
 	for _, uri := range a.identifierURIs {
-		delete(a.tenant.appByURI, uri)
+		if a.tenant.appByURI[uri] == a {
+			delete(a.tenant.appByURI, uri)
+		}
 	}
 	for _, uri := range uris {
 		a.tenant.appByURI[uri] = a
@@ -285,17 +292,4 @@ func (l *Lab) revokeRole(p *servicePrincipal, by actor, at time.Time, role *appR
 		}
 	}
 	return false
-}
-
-// deleteApp moves an application to the deleted items. Call with l.mu held.
-func (l *Lab) deleteApp(a *application, by actor, at time.Time) {
-	a.deleted = at
-	l.auditApp(a, by, at, auditDeleteApp, nil)
-}
-
-// restoreApp brings a deleted application back with all it had. Call with l.mu
-// held.
-func (l *Lab) restoreApp(a *application, by actor, at time.Time) {
-	a.deleted = time.Time{}
-	l.auditApp(a, by, at, auditRestoreApp, nil)
 }

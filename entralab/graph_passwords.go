@@ -1,0 +1,122 @@
+package entralab
+
+import "time"
+
+// passwordCredential is a secret as Graph shows it. The value is there only in
+// the answer to addPassword.
+func passwordCredential(c credential, value any) object {
+	return object{
+		{"customKeyIdentifier", nil},
+		{"displayName", nullable(c.displayName)},
+		{"endDateTime", graphTime(c.end)},
+		{"hint", c.hint},
+		{"keyId", c.keyID.String()},
+		{"secretText", value},
+		{"startDateTime", graphTime(c.start)},
+	}
+}
+
+func passwordCredentials(h secretHolder) []object {
+	values := []object{}
+	for _, c := range h.set().secrets {
+		values = append(values, passwordCredential(c, nil))
+	}
+	return values
+}
+
+func (c *graphCall) addPassword() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	return c.addPasswordTo(a, secretLimit(a.audience))
+}
+
+func (c *graphCall) addPrincipalPassword() (any, *graphError) {
+	p, refused := c.ownPrincipal()
+	if refused != nil {
+		return nil, refused
+	}
+	return c.addPasswordTo(p, secretLimit(audienceTenant))
+}
+
+func (c *graphCall) addPasswordTo(h secretHolder, limit int) (any, *graphError) {
+	spec, refused := c.passwordSpec()
+	if refused != nil {
+		return nil, refused
+	}
+	if len(h.set().secrets) >= limit {
+		return nil, errTooManyValues
+	}
+	secret := c.lab.mint(h, c.actor(), spec)
+	c.wrote("mint", secret.KeyID)
+	return mintedPassword(c.context("microsoft.graph.passwordCredential"), h, secret), nil
+}
+
+// mintedPassword is the one answer that holds a value. The secret is the
+// holder's newest.
+func mintedPassword(context member, h secretHolder, secret Secret) object {
+	made := h.set().secrets[len(h.set().secrets)-1]
+	return append(object{context}, passwordCredential(made, secret.Value.Reveal())...)
+}
+
+// passwordSpec reads the body of addPassword, all of whose members are
+// optional. A value of one's own cannot be sent (Microsoft documentation).
+func (c *graphCall) passwordSpec() (SecretSpec, *graphError) {
+	var body struct {
+		PasswordCredential struct {
+			Type                string `json:"@odata.type"`
+			DisplayName         string
+			StartDateTime       time.Time
+			EndDateTime         time.Time
+			KeyID               *string // may be sent as null, like the next three
+			Hint                *string
+			SecretText          *string
+			CustomKeyIdentifier *string
+		}
+	}
+	if refused := c.read(&body); refused != nil {
+		return SecretSpec{}, refused
+	}
+	sent := body.PasswordCredential
+	if sent.KeyID != nil || sent.Hint != nil || sent.SecretText != nil || sent.CustomKeyIdentifier != nil {
+		return SecretSpec{}, badRequest("Request_BadRequest", "Only displayName, startDateTime and endDateTime of a passwordCredential can be set.")
+	}
+	spec := SecretSpec{DisplayName: sent.DisplayName, Start: sent.StartDateTime, End: sent.EndDateTime}.withDefaults(c.now)
+	if err := spec.check(c.now); err != nil {
+		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid passwordCredential: "+err.Error()+".")
+	}
+	if !spec.End.After(c.now) { // unlike the control origin; recalled
+		return SecretSpec{}, badRequest("Request_BadRequest", "Invalid value specified for property 'endDateTime' of resource 'PasswordCredential'.")
+	}
+	return spec, nil
+}
+
+func (c *graphCall) removePassword() (any, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, refused
+	}
+	return c.removePasswordFrom(a)
+}
+
+func (c *graphCall) removePrincipalPassword() (any, *graphError) {
+	p, refused := c.ownPrincipal()
+	if refused != nil {
+		return nil, refused
+	}
+	return c.removePasswordFrom(p)
+}
+
+func (c *graphCall) removePasswordFrom(h secretHolder) (any, *graphError) {
+	var body struct{ KeyID string }
+	if refused := c.read(&body); refused != nil {
+		return nil, refused
+	}
+	keyID, ok := parseGUID(body.KeyID)
+	if !ok || !c.lab.removeSecret(h, c.actor(), keyID) {
+		return nil, badRequest("Request_BadRequest", "No password credential found with keyId '"+body.KeyID+"'.") // text recorded
+	}
+	c.wrote("remove", keyID.String())
+	return nil, nil
+}
