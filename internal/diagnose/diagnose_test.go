@@ -384,6 +384,13 @@ func TestDisabledAndMissing(t *testing.T) {
 	})
 }
 
+func TestDeletedApp(t *testing.T) {
+	inLab(t, func(b *bench) {
+		b.portal(`{"action":"delete-app","app":"` + b.app.ObjectID + `"}`)
+		b.expect(b.run(b.ask(nil), true), "broken app-deleted confirmed")
+	})
+}
+
 func (b *bench) portal(body string) {
 	b.Helper()
 	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, b.lab.ControlURL()+"/control/portal", strings.NewReader(body))
