@@ -32,8 +32,11 @@
 // # What is emulated
 //
 // Authority: discovery of both versions, keys, instance discovery for its own
-// host, and both token endpoints with the client_credentials grant by client
-// secret, sent in the form or by HTTP Basic. Errors carry the codes, texts,
+// host, and both token endpoints with the client_credentials grant: by client
+// secret, sent in the form or by HTTP Basic; by an assertion under one of the
+// app's keyCredentials ([AppSpec.Certificates], [Lab.RevokeCertificate]); or by
+// a federated credential, for which the lab plays the foreign issuer
+// ([Lab.SignAssertion]). Errors carry the codes, texts,
 // fields and headers of the real service; access tokens are RS256 JWTs with
 // the claims of app-only tokens, and "xms_lab": true.
 //
@@ -54,8 +57,8 @@
 //
 // # What is not
 //
-// Users signing in, other grants, certificates and federated credentials (a
-// keyCredential is stored and read back, but proves nothing), secrets on
+// Users signing in, other grants, keys of foreign issuers other than the lab's
+// own, subject name and issuer authentication, secrets and certificates on
 // service principals, app management policies, consent, conditional access,
 // throttling, delta queries, $batch, and Key Vault. Lists come in the order of
 // creation; reads are never stale.

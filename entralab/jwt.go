@@ -1,7 +1,6 @@
 package entralab
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -76,12 +75,18 @@ func (k *signingKey) jwk() object {
 
 // sign returns the access token.
 func (l *Lab) sign(g *grantedToken, now time.Time) string {
-	<-l.key.done
-	token := bytes.Clone(l.key.header[g.resource.version])
-	token = append(token, '.')
-	token = base64.RawURLEncoding.AppendEncode(token, l.claims(g, now))
+	<-l.key.done // the header is made with the key
+	return l.key.jwt(l.key.header[g.resource.version], l.claims(g, now))
+}
+
+// jwt signs a payload under a header that is base64url already.
+func (k *signingKey) jwt(header, payload []byte) string {
+	<-k.done
+	token := make([]byte, 0, 2048)
+	token = append(append(token, header...), '.')
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
 	digest := sha256.Sum256(token)
-	signature, err := rsa.SignPKCS1v15(nil, l.key.private, crypto.SHA256, digest[:])
+	signature, err := rsa.SignPKCS1v15(nil, k.private, crypto.SHA256, digest[:])
 	if err != nil {
 		panic("entralab: sign: " + err.Error()) // only a key too short for the hash fails
 	}
@@ -128,7 +133,7 @@ func (c *claimSet) texts(name string, values []string) {
 // the resource asks for (Microsoft documentation). There is no scp.
 func (l *Lab) claims(g *grantedToken, now time.Time) []byte {
 	tenant, client, principal := g.tenant.String(), g.clientID.String(), g.principal.String()
-	issued, expires := now.Unix(), now.Add(tokenLifetime).Unix()
+	issued, expires := now.Unix(), now.Add(g.lifetime).Unix()
 	issuer := "https://sts.windows.net/" + tenant + "/"
 	if g.resource.version == v2 {
 		issuer = l.authorityURL + "/" + tenant + "/v2.0"
@@ -145,12 +150,12 @@ func (l *Lab) claims(g *grantedToken, now time.Time) []byte {
 	}
 	if g.resource.version == v1 {
 		c.text("appid", client)
-		c.text("appidacr", "1") // 1: authenticated by secret
+		c.text("appidacr", string(g.method))
 		c.text("idp", issuer)
 		c.text("idtyp", "app")
 	} else {
 		c.text("azp", client)
-		c.text("azpacr", "1")
+		c.text("azpacr", string(g.method))
 	}
 	c.text("oid", principal)
 	c.text("rh", "1."+l.random.text(24)+".")

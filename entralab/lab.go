@@ -29,6 +29,10 @@ type Config struct {
 	// RandomSeed decides ids and which replica answers a token request. 0
 	// draws one; [Lab.RandomSeed] tells it. Secret values do not depend on it.
 	RandomSeed uint64
+	// RandomLifetimes draws the lifetime of each access token from 60 to 90
+	// minutes by the seed, as the real service does. Otherwise every token
+	// lasts 3599 seconds, so that tests of expiry need no margin.
+	RandomLifetimes bool
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test and http://control.lab.test, and only
 	// [Lab.Transport] reaches them. For testing/synctest.
@@ -55,10 +59,14 @@ type Lab struct {
 
 	healthy, operator App // with their values, for Env
 
+	randomLifetimes bool
+	foreign         foreignIssuer
+
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay
 	tenants     []*tenant
 	home, other *tenant
+	revoked     map[string]bool // certificates, by SHA-256 in hex
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -89,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
-	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey()}
+	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}}
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}

@@ -50,6 +50,7 @@ type application struct {
 	identifierURIs []string
 	owners         []guid
 	credentialSet
+	federated []federatedCredential
 	principal *servicePrincipal
 	kept      map[string]json.RawMessage // properties that only read back
 }

@@ -35,6 +35,8 @@ type resource struct {
 	audience string // the aud claim
 	graph    bool
 	version  version // format of the token
+
+	principal *servicePrincipal // nil for Microsoft's services other than Graph
 }
 
 // findResource resolves a resource as a tenant knows it. A slash at its end is
@@ -44,10 +46,14 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	name := strings.ToLower(strings.TrimSuffix(asked, "/"))
 	if name == strings.ToLower(l.graphURL) {
 		// HashiCorp's providers build the scope from Graph's endpoint (seen).
-		return resource{asked: asked, audience: graphResource, graph: true, version: v1}, true
+		return resource{asked: asked, audience: graphResource, graph: true, version: v1, principal: t.graph}, true
 	}
 	if appID, ok := wellKnownResources[name]; ok {
-		return resource{asked: asked, audience: asked, graph: appID == graphAppID, version: v1}, true
+		found := resource{asked: asked, audience: asked, graph: appID == graphAppID, version: v1}
+		if found.graph {
+			found.principal = t.graph
+		}
+		return found, true
 	}
 	a := t.appByURI[asked]
 	if id, ok := parseGUID(strings.TrimPrefix(name, "api://")); ok && a == nil {
@@ -60,7 +66,7 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	// here it means 2, so that OpenID Connect libraries can check a token of
 	// any app against the discovery document.
 	if a.tokenVersion == 1 {
-		return resource{asked: asked, audience: asked, version: v1}, true
+		return resource{asked: asked, audience: asked, version: v1, principal: a.principal}, true
 	}
-	return resource{asked: asked, audience: a.clientID.String(), version: v2}, true
+	return resource{asked: asked, audience: a.clientID.String(), version: v2, principal: a.principal}, true
 }

@@ -1,6 +1,7 @@
 package entralab
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,10 @@ type AppSpec struct {
 	Permissions        []string // app roles of Microsoft Graph by name, such as "User.Read.All"
 	NoServicePrincipal bool
 	Secrets            []SecretSpec
+	// Certificates may sign client assertions. They become keyCredentials,
+	// valid as long as the certificate is.
+	Certificates         []*x509.Certificate
+	FederatedCredentials []FederatedCredentialSpec
 }
 
 // SecretSpec is a secret to add.
@@ -143,6 +148,11 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 	if len(spec.Secrets) > secretLimit(spec.SignInAudience) {
 		return App{}, errSecretLimit
 	}
+	for _, federated := range spec.FederatedCredentials {
+		if err := federated.check(); err != nil {
+			return App{}, err
+		}
+	}
 	now := l.clock.now()
 	secrets := make([]SecretSpec, len(spec.Secrets))
 	for i, secret := range spec.Secrets {
@@ -161,6 +171,10 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 		for _, role := range roles {
 			l.grantRole(p, by, at, role)
 		}
+	}
+	l.addCertificates(a, spec.Certificates)
+	for _, federated := range spec.FederatedCredentials {
+		a.federated = append(a.federated, federated.credential(l.random.guid()))
 	}
 	for _, secret := range secrets {
 		app.Secrets = append(app.Secrets, l.mint(a, by, secret))

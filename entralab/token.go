@@ -1,13 +1,9 @@
 package entralab
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -15,8 +11,9 @@ import (
 // maxBody bounds every request body, decompressed.
 const maxBody = 1 << 20
 
-// tokenLifetime is what clients see in expires_in; the real service draws 60
-// to 90 minutes and 3599 is its common answer to client credentials.
+// tokenLifetime is what clients see in expires_in: the real service draws 60
+// to 90 minutes (recalled), and 3599 is its common answer to client
+// credentials. [Config.RandomLifetimes] draws as the service does.
 const tokenLifetime = 3599 * time.Second
 
 // tokenRequest is what a client sent, with nothing judged yet.
@@ -26,6 +23,9 @@ type tokenRequest struct {
 	method   string
 	form     map[string]string
 	tooLarge bool
+
+	secondClientID string // of the Basic header, when it differs from the form's
+	crossOrigin    bool   // sent by a web page
 }
 
 // grantedToken is a token about to be signed.
@@ -36,6 +36,8 @@ type grantedToken struct {
 	principal   guid
 	roles       []string
 	resource    resource
+	method      clientAuth
+	lifetime    time.Duration
 }
 
 func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string, endpoint version) {
@@ -63,140 +65,47 @@ func (l *Lab) authorize(r *http.Request, req tokenRequest, now time.Time) (*gran
 	return token, refused
 }
 
-// readTokenRequest reads the form and the Basic header. What is not a form in
-// a POST body reads as an empty form, which is what the real service says of
-// JSON bodies and of parameters in the query (seen).
-func readTokenRequest(r *http.Request, segment string, endpoint version) tokenRequest {
-	req := tokenRequest{segment: segment, endpoint: endpoint, method: r.Method, form: map[string]string{}}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		return req
-	}
-	if len(body) > maxBody {
-		req.tooLarge = true
-		return req
-	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return req
-	}
-	req.form = parseForm(string(body))
-	id, secret, ok := basicCredentials(r.Header.Get("Authorization"))
-	if ok {
-		// What the service does when both are sent is not known; the body wins.
-		for name, value := range map[string]string{"client_id": id, "client_secret": secret} {
-			if req.form[name] == "" {
-				req.form[name] = value
-			}
-		}
-	}
-	return req
+// tokenCall is one request to the token endpoint on its way through the
+// checks.
+type tokenCall struct {
+	lab    *Lab
+	req    tokenRequest
+	now    time.Time
+	event  *Event // what the history will say
+	tenant *tenant
+	app    *application
 }
 
-// parseForm decodes as the real service's framework does: it never fails, and
-// an escape that is none stays as it is. The first of a repeated field counts.
-func parseForm(body string) map[string]string {
-	form := map[string]string{}
-	for pair := range strings.SplitSeq(body, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		name = formDecode(name)
-		if _, repeated := form[name]; name != "" && !repeated {
-			form[name] = formDecode(value)
-		}
-	}
-	return form
+// grantTypes are those the lab knows, by their name on the wire.
+var grantTypes = map[string]func(*tokenCall) (*grantedToken, *refusal){
+	grantClientCredentials: (*tokenCall).clientCredentials,
 }
 
-func formDecode(s string) string {
-	if !strings.ContainsAny(s, "+%") {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '+':
-			b = append(b, ' ')
-		case s[i] == '%' && i+2 < len(s):
-			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-			if err != nil {
-				b = append(b, '%')
-				continue
-			}
-			b = append(b, byte(n))
-			i += 2
-		default:
-			b = append(b, s[i])
-		}
-	}
-	return string(b)
-}
-
-// basicCredentials reads the header of RFC 6749 2.3.1, where both halves are
-// form-encoded before they are joined.
-func basicCredentials(header string) (id, secret string, ok bool) {
-	scheme, encoded, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		return "", "", false
-	}
-	plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
-	if err != nil {
-		return "", "", false
-	}
-	id, secret, ok = strings.Cut(string(plain), ":")
-	return formDecode(id), formDecode(secret), ok
-}
+const grantClientCredentials = "client_credentials"
 
 // decide walks the checks in the order that the answers of the real service
 // imply: tenant, verb, form, grant, app, credential, state of the service
 // principal, scope. It fills in what the history says of the request. Call
 // with l.mu held.
 func (l *Lab) decide(req tokenRequest, now time.Time, event *Event) (*grantedToken, *refusal) {
-	var t *tenant
+	c := &tokenCall{lab: l, req: req, now: now, event: event}
 	if !shared(req.segment) {
 		var refused *refusal
-		if t, refused = l.resolveTenant(req.segment); refused != nil {
+		if c.tenant, refused = l.resolveTenant(req.segment); refused != nil {
 			return nil, refused
 		}
 	}
 	if refused := req.checkForm(); refused != nil {
 		return nil, refused
 	}
-	if t == nil {
+	grantType := req.form["grant_type"]
+	if c.tenant == nil && grantType == grantClientCredentials {
 		return nil, errNoTenant.with()
 	}
-	clientID := req.form["client_id"]
-	if clientID == "" {
-		return nil, errMissing.with("name", "client_id")
-	}
-	id, ok := parseGUID(clientID)
-	if ok { // what is no id may be a secret in the wrong field: keep it out of the history
-		event.AppID = id.String()
-	}
-	a := t.appWithClientID(id)
-	if a == nil {
-		return nil, errAppUnknown.with("appId", clientID, "tenantName", t.displayName)
-	}
-	event.ObjectID = a.id.String()
-	if a.principal == nil {
-		return nil, errNoPrincipal.with("appId", clientID, "tenantId", t.id.String())
-	}
-	if refused := l.authenticate(a, req.form["client_secret"], now, event); refused != nil {
+	if refused := c.findApp(); refused != nil {
 		return nil, refused
 	}
-	if a.disabled || !a.principal.enabled {
-		return nil, errAppDisabled.with("appId", clientID, "appName", a.displayName)
-	}
-	target, refused := l.target(t, req)
-	if refused != nil {
-		return nil, refused
-	}
-	token := &grantedToken{
-		tenant: t.id, clientID: a.clientID, displayName: a.displayName, principal: a.principal.id, resource: target,
-	}
-	if target.graph {
-		token.roles = a.principal.roleNames()
-	}
-	return token, nil
+	return grantTypes[grantType](c)
 }
 
 func (req tokenRequest) checkForm() *refusal {
@@ -206,31 +115,87 @@ func (req tokenRequest) checkForm() *refusal {
 	if req.tooLarge {
 		return errTooLarge.with()
 	}
-	switch grantType := req.form["grant_type"]; grantType {
-	case "": // an empty value counts as missing (recalled)
+	grantType := req.form["grant_type"]
+	if grantType == "" { // an empty value counts as missing (recalled)
 		return errMissing.with("name", "grant_type")
-	case "client_credentials":
-		return nil
-	default:
+	}
+	if grantTypes[grantType] == nil {
 		return errGrantType.with("grantType", grantType)
+	}
+	return nil
+}
+
+// findApp finds the client in the tenant.
+func (c *tokenCall) findApp() *refusal {
+	clientID := c.req.form["client_id"]
+	if clientID == "" {
+		return errMissing.with("name", "client_id")
+	}
+	if c.req.secondClientID != "" {
+		return errAmbiguous.with("appId1", clientID, "appId2", c.req.secondClientID)
+	}
+	id, ok := parseGUID(clientID)
+	if ok { // what is no id may be a secret in the wrong field: keep it out of the history
+		c.event.AppID = id.String()
+	}
+	c.app = c.tenant.appWithClientID(id)
+	if c.app == nil {
+		return errAppUnknown.with("appId", clientID, "tenantName", c.tenant.displayName)
+	}
+	c.event.ObjectID = c.app.id.String()
+	if c.app.principal == nil {
+		return errNoPrincipal.with("appId", clientID, "tenantId", c.tenant.id.String())
+	}
+	return nil
+}
+
+// clientCredentials grants a token to the app itself.
+func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
+	if c.req.crossOrigin {
+		return nil, errNotSPA.with()
+	}
+	method, refused := c.authenticate(errSecretMissing.with())
+	if refused != nil {
+		return nil, refused
+	}
+	if refused := c.checkEnabled(); refused != nil {
+		return nil, refused
+	}
+	target, refused := c.lab.target(c.tenant, c.req)
+	if refused != nil {
+		return nil, refused
+	}
+	token := c.token(method, target)
+	if target.graph {
+		token.roles = c.app.principal.roleNames()
+	}
+	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 {
+		return nil, errNotAssigned.with("appId", c.app.clientID.String(), "appName", c.app.displayName,
+			"resourceId", p.clientID.String(), "resourceName", p.displayName())
+	}
+	return token, nil
+}
+
+func (c *tokenCall) token(method clientAuth, target resource) *grantedToken {
+	return &grantedToken{
+		tenant: c.tenant.id, clientID: c.app.clientID, displayName: c.app.displayName, principal: c.app.principal.id,
+		resource: target, method: method, lifetime: c.lab.drawLifetime(),
 	}
 }
 
-func (l *Lab) authenticate(a *application, value string, now time.Time, event *Event) *refusal {
-	if value == "" {
-		return errSecretMissing.with()
+func (c *tokenCall) checkEnabled() *refusal {
+	if c.app.disabled || !c.app.principal.enabled {
+		return errAppDisabled.with("appId", c.app.clientID.String(), "appName", c.app.displayName)
 	}
-	c, verdict := a.check(value, now, l.random.fraction())
-	if c != nil {
-		event.KeyID = c.keyID.String()
+	return nil
+}
+
+// drawLifetime is 3599 seconds, or what [Config.RandomLifetimes] asks for.
+func (l *Lab) drawLifetime() time.Duration {
+	if !l.randomLifetimes {
+		return tokenLifetime
 	}
-	switch verdict {
-	case valueAccepted:
-		return nil
-	case valueExpired:
-		return errSecretExpired.with("appId", a.clientID.String())
-	}
-	return errSecretUnknown.with("appId", a.clientID.String())
+	return time.Duration(60*60+int(l.random.fraction()*30*60)) * time.Second
 }
 
 // target finds the resource asked for: one "<resource>/.default" in scope, or
@@ -247,10 +212,20 @@ func (l *Lab) target(t *tenant, req tokenRequest) (resource, *refusal) {
 			return resource{}, refused
 		}
 	}
-	if found, ok := l.findResource(t, asked); ok {
-		return found, nil
+	return l.usableResource(t, asked)
+}
+
+// usableResource finds a resource and checks that tokens may be issued for it.
+// Call with l.mu held.
+func (l *Lab) usableResource(t *tenant, asked string) (resource, *refusal) {
+	found, ok := l.findResource(t, asked)
+	if !ok {
+		return resource{}, errResource.with("resource", asked, "tenantName", t.displayName)
 	}
-	return resource{}, errResource.with("resource", asked, "tenantName", t.displayName)
+	if p := found.principal; p != nil && (!p.enabled || p.app != nil && p.app.disabled) {
+		return resource{}, errResourceDisabled.with("resource", asked)
+	}
+	return found, nil
 }
 
 // resourceOfScope takes the resource from a scope parameter. MSAL Go adds
@@ -286,7 +261,7 @@ func resourceOfScope(scope string) (string, *refusal) {
 // tokenBody signs the token and wraps it as the endpoint does.
 func (l *Lab) tokenBody(g *grantedToken, endpoint version, now time.Time) []byte {
 	token := l.sign(g, now)
-	seconds := int(tokenLifetime / time.Second)
+	seconds := int(g.lifetime / time.Second)
 	if endpoint == v2 {
 		return encodeJSON(struct {
 			TokenType    string `json:"token_type"`
@@ -303,7 +278,7 @@ func (l *Lab) tokenBody(g *grantedToken, endpoint version, now time.Time) []byte
 		NotBefore    int64  `json:"not_before,string"`
 		Resource     string `json:"resource"`
 		AccessToken  string `json:"access_token"`
-	}{"Bearer", seconds, seconds, now.Add(tokenLifetime).Unix(), now.Unix(), g.resource.asked, token})
+	}{"Bearer", seconds, seconds, now.Add(g.lifetime).Unix(), now.Unix(), g.resource.asked, token})
 }
 
 // jsonString appends s as JSON.
