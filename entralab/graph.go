@@ -25,6 +25,8 @@ type graphRoute struct {
 var (
 	readsApplications = []string{roleApplicationRead, roleApplicationWrite, roleApplicationOwned, roleDirectoryRead}
 	writesApplication = []string{roleApplicationWrite, roleApplicationOwned}
+	readsDirectory    = []string{roleDirectoryRead}
+	writesAssignments = []string{roleAssignmentsWrite}
 	readsAudits       = []string{roleAuditRead}
 	readsUsers        = []string{roleUserRead, roleDirectoryRead}
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
@@ -51,6 +53,20 @@ var graphRoutes = []graphRoute{
 	{"DELETE", "directory/deletedItems/{}", writesApplication, 204, (*graphCall).purgeDeletedItem},
 	{"POST", "directory/deletedItems/{}/restore", writesApplication, 200, (*graphCall).restoreDeletedItem},
 	{"GET", "servicePrincipals/{}/appRoleAssignments", readsApplications, 200, (*graphCall).listAssignments},
+	{"POST", "servicePrincipals/{}/appRoleAssignments", writesAssignments, 201, (*graphCall).addAssignment},
+	{"DELETE", "servicePrincipals/{}/appRoleAssignments/{}", writesAssignments, 204, (*graphCall).removeAssignment},
+	{"GET", "oauth2PermissionGrants", readsDirectory, 200, (*graphCall).listPermissionGrants},
+	{"GET", "applications/{}/owners", readsApplications, 200, (*graphCall).listApplicationOwners},
+	{"POST", "applications/{}/owners/$ref", writesApplication, 204, (*graphCall).addApplicationOwner},
+	{"DELETE", "applications/{}/owners/{}/$ref", writesApplication, 204, (*graphCall).removeApplicationOwner},
+	{"GET", "servicePrincipals/{}/owners", readsApplications, 200, (*graphCall).listPrincipalOwners},
+	{"POST", "servicePrincipals/{}/owners/$ref", writesApplication, 204, (*graphCall).addPrincipalOwner},
+	{"DELETE", "servicePrincipals/{}/owners/{}/$ref", writesApplication, 204, (*graphCall).removePrincipalOwner},
+	{"GET", "applications/{}/federatedIdentityCredentials", readsApplications, 200, (*graphCall).listFederated},
+	{"POST", "applications/{}/federatedIdentityCredentials", writesApplication, 201, (*graphCall).addFederated},
+	{"GET", "applications/{}/federatedIdentityCredentials/{}", readsApplications, 200, (*graphCall).getFederated},
+	{"PATCH", "applications/{}/federatedIdentityCredentials/{}", writesApplication, 204, (*graphCall).patchFederated},
+	{"DELETE", "applications/{}/federatedIdentityCredentials/{}", writesApplication, 204, (*graphCall).deleteFederated},
 	{"GET", "auditLogs/directoryAudits", readsAudits, 200, (*graphCall).listAudits},
 	{"GET", "organization", readsOrganization, 200, (*graphCall).listOrganization},
 	{"GET", "users", readsUsers, 200, (*graphCall).listUsers},

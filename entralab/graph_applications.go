@@ -24,6 +24,7 @@ var applications = &collection[*application]{
 	},
 	pageSize: 100,
 	maxTop:   999,
+	options:  []string{"expand"},
 }
 
 // maxName bounds display names (Microsoft documentation).

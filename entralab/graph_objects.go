@@ -31,7 +31,11 @@ func render[T item](col *collection[T], it T, selected []string) object {
 
 // single answers a GET of one object.
 func single[T item](c *graphCall, col *collection[T], it T) (any, *graphError) {
-	if refused := c.refuseOptions("select"); refused != nil {
+	if refused := c.refuseOptions(append(slices.Clone(col.options), "select")...); refused != nil {
+		return nil, refused
+	}
+	expand, refused := c.expandOwners()
+	if refused != nil {
 		return nil, refused
 	}
 	selected, refused := parseSelect(c, col)
@@ -42,7 +46,11 @@ func single[T item](c *graphCall, col *collection[T], it T) (any, *graphError) {
 	if selected != nil {
 		of += "(" + strings.Join(selected, ",") + ")"
 	}
-	return append(object{c.context(of + "/$entity")}, render(col, it, selected)...), nil
+	answer := append(object{c.context(of + "/$entity")}, render(col, it, selected)...)
+	if expand {
+		answer = append(answer, ownersOf(it))
+	}
+	return answer, nil
 }
 
 // assign gives an object the members of a request.

@@ -21,17 +21,19 @@ func TestPermissions(t *testing.T) {
 	}
 	foreign := addApp(t, lab, entralab.AppSpec{})
 	// An OwnedBy caller may do to what it owns what it may not do to others.
-	const reads, writes, owned, audits, users, organization = "reads", "writes", "owned", "audits", "users", "organization"
+	const reads, writes, owned, audits, users, organization, assigns, directory = "reads", "writes", "owned", "audits", "users", "organization", "assigns", "directory"
 	may := map[string][]string{
 		"":                              nil,
 		"Application.Read.All":          {reads},
 		"Application.ReadWrite.All":     {reads, writes, owned},
 		"Application.ReadWrite.OwnedBy": {reads, owned},
-		"Directory.Read.All":            {reads, users, organization},
+		"Directory.Read.All":            {reads, users, organization, directory},
 		"AuditLog.Read.All":             {audits},
 		"User.Read.All":                 {users},
 		"Organization.Read.All":         {organization},
 		"Policy.Read.All":               nil,
+
+		"AppRoleAssignment.ReadWrite.All": {assigns},
 	}
 	for permission, granted := range may {
 		caller := addApp(t, lab, spec(permission))
@@ -60,7 +62,22 @@ func TestPermissions(t *testing.T) {
 			{owned, "POST", own + "/removePassword", `{"keyId":"` + mine.Secrets[0].KeyID + `"}`, 204},
 			{owned, "POST", "servicePrincipals", `{"appId":"` + mine.ClientID + `"}`, 201},
 			{owned, "PATCH", "servicePrincipals(appId='" + mine.ClientID + "')", `{"notes":"x"}`, 204},
+			{reads, "GET", their + "/owners", "", 200},
+			{reads, "GET", "servicePrincipals/" + foreign.ServicePrincipalID + "/owners", "", 200},
+			{reads, "GET", their + "/federatedIdentityCredentials", "", 200},
+			{reads, "GET", "directory/deletedItems/microsoft.graph.application", "", 200},
+			{writes, "POST", their + "/owners/$ref", "{}", 400},
+			{writes, "DELETE", their + "/owners/x/$ref", "", 404},
+			{writes, "POST", "servicePrincipals/" + foreign.ServicePrincipalID + "/addPassword", "", 200},
+			{writes, "POST", their + "/federatedIdentityCredentials", "{}", 400},
+			{assigns, "POST", "servicePrincipals/" + foreign.ServicePrincipalID + "/appRoleAssignments", "{}", 400},
+			{assigns, "DELETE", "servicePrincipals/" + foreign.ServicePrincipalID + "/appRoleAssignments/x", "", 404},
+			{directory, "GET", "oauth2PermissionGrants", "", 200},
+			{owned, "DELETE", "servicePrincipals(appId='" + mine.ClientID + "')", "", 204},
 			{owned, "DELETE", own, "", 204},
+			{owned, "POST", "directory/deletedItems/" + mine.ObjectID + "/restore", "", 200},
+			{owned, "DELETE", own, "", 204},
+			{owned, "DELETE", "directory/deletedItems/" + mine.ObjectID, "", 204},
 			{audits, "GET", "auditLogs/directoryAudits", "", 200},
 			{users, "GET", "users", "", 200},
 			{organization, "GET", "organization", "", 200},

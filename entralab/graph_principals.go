@@ -24,6 +24,7 @@ var principals = &collection[*servicePrincipal]{
 	},
 	pageSize: 100,
 	maxTop:   999,
+	options:  []string{"expand"},
 }
 
 func keptByPrincipal(name, empty string) property[*servicePrincipal] {
@@ -203,31 +204,4 @@ func (c *graphCall) patchPrincipal() (any, *graphError) {
 	c.lab.auditPrincipal(p, c.actor(), c.now, auditUpdatePrincipal, []change{includes(slices.Sorted(maps.Keys(fields))...)})
 	c.wrote("update-service-principal", "")
 	return nil, nil
-}
-
-// listAssignments answers with the app roles of Graph that a service principal
-// holds. They are few: there are no pages.
-func (c *graphCall) listAssignments() (any, *graphError) {
-	p, refused := c.principal()
-	if refused != nil {
-		return nil, refused
-	}
-	if refused := c.refuseOptions("top"); refused != nil {
-		return nil, refused
-	}
-	values := make([]object, 0, len(p.grants))
-	for _, g := range p.grants {
-		values = append(values, object{
-			{"id", g.id.String()},
-			{"deletedDateTime", nil},
-			{"appRoleId", g.role.id.String()},
-			{"createdDateTime", graphTime(g.created)},
-			{"principalDisplayName", p.displayName()},
-			{"principalId", p.id.String()},
-			{"principalType", "ServicePrincipal"},
-			{"resourceDisplayName", c.tenant.graph.displayName()},
-			{"resourceId", c.tenant.graph.id.String()},
-		})
-	}
-	return object{c.context("appRoleAssignments"), {"value", values}}, nil
 }

@@ -35,6 +35,7 @@ type collection[T item] struct {
 	order      func(a, b T) int            // without $orderby; nil: as created
 	pageSize   int                         // without $top
 	maxTop     int
+	options    []string // query options that few collections have
 }
 
 // parseQuery reads the query with option names as they are known here: without
@@ -69,14 +70,15 @@ type listQuery[T item] struct {
 	selected []string         // nil: all
 	top      int
 	count    bool
-	after    int // ordinal of the last item already sent, -1 at the start
+	expand   bool // owners
+	after    int  // ordinal of the last item already sent, -1 at the start
 	// keyed holds the values of "id eq" and "appId eq", for which there is a
 	// lookup.
 	keyed map[string]string
 }
 
 func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refused *graphError) {
-	if refused = c.refuseOptions("count", "filter", "orderby", "select", "skiptoken", "top"); refused != nil {
+	if refused = c.refuseOptions(append(slices.Clone(col.options), "count", "filter", "orderby", "select", "skiptoken", "top")...); refused != nil {
 		return q, refused
 	}
 	q = listQuery[T]{listed: T.live, order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
@@ -124,6 +126,9 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 		if q.after, refused = parseSkipToken(c.query.Get("skiptoken")); refused != nil {
 			return q, refused
 		}
+	}
+	if q.expand, refused = c.expandOwners(); refused != nil {
+		return q, refused
 	}
 	q.selected, refused = parseSelect(c, col)
 	return q, refused
@@ -181,7 +186,11 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	}
 	values := make([]object, 0, len(found))
 	for _, it := range found {
-		values = append(values, render(col, it, q.selected))
+		value := render(col, it, q.selected)
+		if q.expand {
+			value = append(value, ownersOf(it))
+		}
+		values = append(values, value)
 	}
 	return append(answer, member{"value", values})
 }

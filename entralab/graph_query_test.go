@@ -88,7 +88,7 @@ func TestRefusedQueries(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		"$top=0", "$top=1000", "$top=-1", "$top=x", "$top=", "$orderby=appId", "$orderby=displayName+up", "$orderby=", "$search=%22x%22", "$expand=owners", "$skip=1", "$apply=x",
+		"$top=0", "$top=1000", "$top=-1", "$top=x", "$top=", "$orderby=appId", "$orderby=displayName+up", "$orderby=", "$search=%22x%22", "$expand=extensionProperties", "$skip=1", "$apply=x",
 		"$filter=displayName+eq+'x'&$orderby=displayName", "$filter=displayName+eq+'x'&$orderby=displayName&$count=true",
 	} {
 		r := graph(t, lab, token, "GET", "applications?"+query, "")

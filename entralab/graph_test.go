@@ -297,7 +297,7 @@ func TestGraphRefusals(t *testing.T) {
 		{"PUT", app, "{}", 405, "Request_BadRequest"},
 		{"DELETE", "organization", "", 405, "Request_BadRequest"},
 		{"GET", app + "?$select=nothing", "", 400, "BadRequest"},
-		{"GET", app + "?$expand=owners", "", 400, "Request_UnsupportedQuery"},
+		{"GET", app + "?$expand=extensionProperties", "", 400, "Request_UnsupportedQuery"},
 		{"GET", app + "?a=%zz", "", 400, "BadRequest"},
 		{"POST", "applications", `{}`, 400, "Request_BadRequest"},
 		{"POST", "applications", `{"displayName":""}`, 400, "Request_BadRequest"},

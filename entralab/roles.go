@@ -12,6 +12,7 @@ type appRole struct {
 // The permissions that the lab checks or that a test of privilege needs, with
 // their ids from Microsoft's permissions reference.
 const (
+	roleAssignmentsWrite = "AppRoleAssignment.ReadWrite.All"
 	roleApplicationRead  = "Application.Read.All"
 	roleApplicationWrite = "Application.ReadWrite.All"
 	roleApplicationOwned = "Application.ReadWrite.OwnedBy"
@@ -22,7 +23,7 @@ const (
 )
 
 var appRoles = []appRole{
-	{mustGUID("06b708a9-e830-4db3-a914-8e69da51d44f"), "AppRoleAssignment.ReadWrite.All", "Manage app permission grants and app role assignments"},
+	{mustGUID("06b708a9-e830-4db3-a914-8e69da51d44f"), roleAssignmentsWrite, "Manage app permission grants and app role assignments"},
 	{mustGUID("9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"), roleApplicationRead, "Read all applications"},
 	{mustGUID("1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9"), roleApplicationWrite, "Read and write all applications"},
 	{mustGUID("18a4783c-866b-4cc7-a460-3d5e5662c884"), roleApplicationOwned, "Manage apps that this app creates or owns"},
