@@ -45,10 +45,13 @@ func CloudOf(authority string) (cloud Cloud, ok bool) {
 	return Cloud{}, false
 }
 
+const hostCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]"
+
 // Origin returns scheme://host[:port] of an address that must be https, in
 // lower case and without a path. The error names what is wrong with it.
 func Origin(address string) (string, error) {
-	u, err := url.Parse(strings.TrimSpace(address))
+	address = strings.TrimSpace(address)
+	u, err := url.Parse(address)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%q is not an address", address)
@@ -60,6 +63,9 @@ func Origin(address string) (string, error) {
 		return "", fmt.Errorf("%q is not an https address", address)
 	case u.User != nil:
 		return "", fmt.Errorf("the address of %s holds a user name", u.Host)
+	case strings.Trim(u.Host, hostCharacters) != "":
+		// Also of other scripts, whose letters can look like these.
+		return "", fmt.Errorf("the host in %q holds characters that no login host has", address)
 	}
 	return "https://" + strings.ToLower(u.Host), nil
 }

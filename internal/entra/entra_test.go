@@ -65,6 +65,8 @@ func TestOrigin(t *testing.T) {
 		"https://":                                               "",
 		"":                                                       "",
 		"https://a b":                                            "",
+		"\u00a0#000":                                             "",
+		"https://login.microsoftonl\u0456ne.com":                 "", // a Cyrillic letter
 		"javascript:alert(1)":                                    "",
 	} {
 		got, err := entra.Origin(address)
