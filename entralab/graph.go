@@ -27,6 +27,8 @@ var (
 	writesApplication = []string{roleApplicationWrite, roleApplicationOwned}
 	readsDirectory    = []string{roleDirectoryRead}
 	writesAssignments = []string{roleAssignmentsWrite}
+	readsPolicies     = []string{rolePolicyRead, rolePolicyWrite}
+	writesPolicies    = []string{rolePolicyWrite}
 	readsAudits       = []string{roleAuditRead}
 	readsUsers        = []string{roleUserRead, roleDirectoryRead}
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
@@ -67,6 +69,16 @@ var graphRoutes = []graphRoute{
 	{"GET", "applications/{}/federatedIdentityCredentials/{}", readsApplications, 200, (*graphCall).getFederated},
 	{"PATCH", "applications/{}/federatedIdentityCredentials/{}", writesApplication, 204, (*graphCall).patchFederated},
 	{"DELETE", "applications/{}/federatedIdentityCredentials/{}", writesApplication, 204, (*graphCall).deleteFederated},
+	{"GET", "policies/defaultAppManagementPolicy", readsPolicies, 200, (*graphCall).getDefaultPolicy},
+	{"PATCH", "policies/defaultAppManagementPolicy", writesPolicies, 204, (*graphCall).patchDefaultPolicy},
+	{"GET", "policies/appManagementPolicies", readsPolicies, 200, (*graphCall).listPolicies},
+	{"POST", "policies/appManagementPolicies", writesPolicies, 201, (*graphCall).addPolicy},
+	{"GET", "policies/appManagementPolicies/{}", readsPolicies, 200, (*graphCall).getPolicy},
+	{"PATCH", "policies/appManagementPolicies/{}", writesPolicies, 204, (*graphCall).patchPolicy},
+	{"DELETE", "policies/appManagementPolicies/{}", writesPolicies, 204, (*graphCall).deletePolicy},
+	{"GET", "applications/{}/appManagementPolicies", readsPolicies, 200, (*graphCall).listAssignedPolicies},
+	{"POST", "applications/{}/appManagementPolicies/$ref", writesPolicies, 204, (*graphCall).assignPolicy},
+	{"DELETE", "applications/{}/appManagementPolicies/{}/$ref", writesPolicies, 204, (*graphCall).unassignPolicy},
 	{"GET", "auditLogs/directoryAudits", readsAudits, 200, (*graphCall).listAudits},
 	{"GET", "organization", readsOrganization, 200, (*graphCall).listOrganization},
 	{"GET", "users", readsUsers, 200, (*graphCall).listUsers},

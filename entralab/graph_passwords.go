@@ -48,6 +48,9 @@ func (c *graphCall) addPasswordTo(h secretHolder, limit int) (any, *graphError) 
 	if len(h.set().secrets) >= limit {
 		return nil, errTooManyValues
 	}
+	if refused := h.refuseByPolicy(spec); refused != nil {
+		return nil, refused
+	}
 	secret := c.lab.mint(h, c.actor(), spec)
 	c.wrote("mint", secret.KeyID)
 	return mintedPassword(c.context("microsoft.graph.passwordCredential"), h, secret), nil

@@ -21,7 +21,7 @@ func TestPermissions(t *testing.T) {
 	}
 	foreign := addApp(t, lab, entralab.AppSpec{})
 	// An OwnedBy caller may do to what it owns what it may not do to others.
-	const reads, writes, owned, audits, users, organization, assigns, directory = "reads", "writes", "owned", "audits", "users", "organization", "assigns", "directory"
+	const reads, writes, owned, audits, users, organization, assigns, directory, policies = "reads", "writes", "owned", "audits", "users", "organization", "assigns", "directory", "policies"
 	may := map[string][]string{
 		"":                              nil,
 		"Application.Read.All":          {reads},
@@ -31,7 +31,7 @@ func TestPermissions(t *testing.T) {
 		"AuditLog.Read.All":             {audits},
 		"User.Read.All":                 {users},
 		"Organization.Read.All":         {organization},
-		"Policy.Read.All":               nil,
+		"Policy.Read.All":               {policies},
 
 		"AppRoleAssignment.ReadWrite.All": {assigns},
 	}
@@ -72,6 +72,8 @@ func TestPermissions(t *testing.T) {
 			{writes, "POST", their + "/federatedIdentityCredentials", "{}", 400},
 			{assigns, "POST", "servicePrincipals/" + foreign.ServicePrincipalID + "/appRoleAssignments", "{}", 400},
 			{assigns, "DELETE", "servicePrincipals/" + foreign.ServicePrincipalID + "/appRoleAssignments/x", "", 404},
+			{policies, "GET", "policies/defaultAppManagementPolicy", "", 200},
+			{policies, "GET", "policies/appManagementPolicies", "", 200},
 			{directory, "GET", "oauth2PermissionGrants", "", 200},
 			{owned, "DELETE", "servicePrincipals(appId='" + mine.ClientID + "')", "", 204},
 			{owned, "DELETE", own, "", 204},

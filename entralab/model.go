@@ -25,7 +25,9 @@ type tenant struct {
 	principalByID       map[guid]*servicePrincipal
 	principalByClientID map[guid]*servicePrincipal
 
-	audits []*audit
+	audits   []*audit
+	policy   *managementPolicy   // the tenant's default, nil until it is set
+	policies []*managementPolicy // those that can be assigned
 }
 
 type user struct {
@@ -51,6 +53,7 @@ type application struct {
 	owners         []guid
 	credentialSet
 	federated []federatedCredential
+	policy    *managementPolicy // nil: the tenant\'s
 	principal *servicePrincipal
 	kept      map[string]json.RawMessage // properties that only read back
 }

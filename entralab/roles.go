@@ -18,6 +18,8 @@ const (
 	roleApplicationOwned = "Application.ReadWrite.OwnedBy"
 	roleAuditRead        = "AuditLog.Read.All"
 	roleDirectoryRead    = "Directory.Read.All"
+	rolePolicyRead       = "Policy.Read.All"
+	rolePolicyWrite      = "Policy.ReadWrite.ApplicationConfiguration"
 	roleOrganizationRead = "Organization.Read.All"
 	roleUserRead         = "User.Read.All"
 )
@@ -32,7 +34,8 @@ var appRoles = []appRole{
 	{mustGUID("810c84a8-4a9e-49e6-bf7d-12d183f40d01"), "Mail.Read", "Read mail in all mailboxes"},
 	{mustGUID("b633e1c5-b582-4048-a93e-9f11b44c7e96"), "Mail.Send", "Send mail as any user"},
 	{mustGUID("498476ce-e0fe-48b0-b801-37ba7e2685c6"), roleOrganizationRead, "Read organization information"},
-	{mustGUID("246dd0d5-5bd0-4def-940b-0421030a5b68"), "Policy.Read.All", "Read your organization's policies"},
+	{mustGUID("246dd0d5-5bd0-4def-940b-0421030a5b68"), rolePolicyRead, "Read your organization's policies"},
+	{mustGUID("be74164b-cff1-491c-8741-e671cb536e13"), rolePolicyWrite, "Read and write your organization's application configuration policies"}, // id recalled
 	{mustGUID("9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8"), "RoleManagement.ReadWrite.Directory", "Read and write all directory RBAC settings"},
 	{mustGUID("df021288-bdef-4463-88db-98f22de89214"), roleUserRead, "Read all users' full profiles"},
 }
