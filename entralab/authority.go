@@ -16,6 +16,12 @@ func (l *Lab) serveAuthority(w http.ResponseWriter, r *http.Request) {
 		l.serveToken(w, r, segment, v2)
 	case "oauth2/token":
 		l.serveToken(w, r, segment, v1)
+	case "oauth2/v2.0/authorize":
+		l.serveAuthorize(w, r, segment, v2)
+	case "oauth2/authorize":
+		l.serveAuthorize(w, r, segment, v1)
+	case "oauth2/v2.0/logout", "oauth2/logout":
+		l.serveLogout(w, r, segment)
 	case "v2.0/.well-known/openid-configuration":
 		l.serveDiscovery(w, r, segment, v2)
 	case ".well-known/openid-configuration":

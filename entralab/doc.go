@@ -36,7 +36,9 @@
 // secret, sent in the form or by HTTP Basic; by an assertion under one of the
 // app's keyCredentials ([AppSpec.Certificates], [Lab.RevokeCertificate]); or by
 // a federated credential, for which the lab plays the foreign issuer
-// ([Lab.SignAssertion]). Errors carry the codes, texts,
+// ([Lab.SignAssertion]). Users sign in by authorization code with PKCE on a page
+// or by themselves ([Config.AutoSignIn]), and refresh tokens, ID tokens,
+// userinfo and sign-out follow. Errors carry the codes, texts,
 // fields and headers of the real service; access tokens are RS256 JWTs with
 // the claims of app-only tokens, and "xms_lab": true.
 //
@@ -57,7 +59,8 @@
 //
 // # What is not
 //
-// Users signing in, other grants, keys of foreign issuers other than the lab's
+// Device code, on-behalf-of, password and implicit grants, sessions in browsers,
+// passwords of users, other clouds, keys of foreign issuers other than the lab's
 // own, subject name and issuer authentication, secrets and certificates on
 // service principals, app management policies, consent, conditional access,
 // throttling, delta queries, $batch, and Key Vault. Lists come in the order of

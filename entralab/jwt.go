@@ -94,6 +94,14 @@ func (k *signingKey) jwt(header, payload []byte) string {
 	return string(base64.RawURLEncoding.AppendEncode(token, signature))
 }
 
+// issuer is a tenant's, in tokens of a version.
+func (l *Lab) issuer(v version, tenant string) string {
+	if v == v2 {
+		return l.authorityURL + "/" + tenant + "/v2.0"
+	}
+	return "https://sts.windows.net/" + tenant + "/"
+}
+
 // claimSet is a JSON object under construction.
 type claimSet []byte
 
@@ -132,12 +140,12 @@ func (c *claimSet) texts(name string, values []string) {
 // claims are those of an app-only token. Which set depends on the version that
 // the resource asks for (Microsoft documentation). There is no scp.
 func (l *Lab) claims(g *grantedToken, now time.Time) []byte {
+	if g.user != nil {
+		return l.userClaims(g, now)
+	}
 	tenant, client, principal := g.tenant.String(), g.clientID.String(), g.principal.String()
 	issued, expires := now.Unix(), now.Add(g.lifetime).Unix()
-	issuer := "https://sts.windows.net/" + tenant + "/"
-	if g.resource.version == v2 {
-		issuer = l.authorityURL + "/" + tenant + "/v2.0"
-	}
+	issuer := l.issuer(g.resource.version, tenant)
 	c := make(claimSet, 0, 1024)
 	c.text("aud", g.resource.audience)
 	c.text("iss", issuer)

@@ -29,6 +29,11 @@ type Config struct {
 	// RandomSeed decides ids and which replica answers a token request. 0
 	// draws one; [Lab.RandomSeed] tells it. Secret values do not depend on it.
 	RandomSeed uint64
+	// AutoSignIn is the user name that signs in, and consents, wherever the
+	// sign-in page would ask; a login_hint that names another user of the
+	// tenant goes before it. [AutoSignInHint] takes the hint only. Default:
+	// the page asks.
+	AutoSignIn string
 	// RandomLifetimes draws the lifetime of each access token from 60 to 90
 	// minutes by the seed, as the real service does. Otherwise every token
 	// lasts 3599 seconds, so that tests of expiry need no margin.
@@ -61,12 +66,14 @@ type Lab struct {
 
 	randomLifetimes bool
 	foreign         foreignIssuer
+	delegations     delegations
 
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay
 	tenants     []*tenant
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex
+	autoSignIn  string
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -97,7 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
-	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}}
+	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn}
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
@@ -111,7 +118,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	origins := []struct {
 		url     string
 		handler http.HandlerFunc
-	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.serveGraph}, {l.controlURL, l.serveControl}}
+	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.withUserinfo(l.serveGraph)}, {l.controlURL, l.serveControl}}
 	l.transport.handlers = map[string]http.Handler{}
 	for i, origin := range origins {
 		handler := l.certificates.onlyOwnNames(origin.handler)

@@ -37,6 +37,7 @@ type resource struct {
 	version  version // format of the token
 
 	principal *servicePrincipal // nil for Microsoft's services other than Graph
+	scopes    []string          // the delegated ones that an API of the tenant exposes
 }
 
 // findResource resolves a resource as a tenant knows it. A slash at its end is

@@ -21,6 +21,7 @@ type AppSpec struct {
 	// valid as long as the certificate is.
 	Certificates         []*x509.Certificate
 	FederatedCredentials []FederatedCredentialSpec
+	RedirectURIs         []string // of the web platform
 }
 
 // SecretSpec is a secret to add.
@@ -173,6 +174,7 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 		}
 	}
 	l.addCertificates(a, spec.Certificates)
+	a.addRedirects(spec.RedirectURIs)
 	for _, federated := range spec.FederatedCredentials {
 		a.federated = append(a.federated, federated.credential(l.random.guid()))
 	}

@@ -38,6 +38,7 @@ type grantedToken struct {
 	resource    resource
 	method      clientAuth
 	lifetime    time.Duration
+	user        *userGrant // nil for the app itself
 }
 
 func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string, endpoint version) {
@@ -49,6 +50,9 @@ func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string,
 		return
 	}
 	// Signing is nearly all the work of a request: it needs no lock.
+	if token.user != nil && req.crossOrigin { // a page of a single-page app reads the answer
+		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	}
 	x.write(w, http.StatusOK, l.tokenBody(token, endpoint, x.now))
 }
 
@@ -79,6 +83,8 @@ type tokenCall struct {
 // grantTypes are those the lab knows, by their name on the wire.
 var grantTypes = map[string]func(*tokenCall) (*grantedToken, *refusal){
 	grantClientCredentials: (*tokenCall).clientCredentials,
+	"authorization_code":   (*tokenCall).authorizationCode,
+	"refresh_token":        (*tokenCall).refresh,
 }
 
 const grantClientCredentials = "client_credentials"
@@ -137,6 +143,12 @@ func (c *tokenCall) findApp() *refusal {
 	id, ok := parseGUID(clientID)
 	if ok { // what is no id may be a secret in the wrong field: keep it out of the history
 		c.event.AppID = id.String()
+	}
+	if c.tenant == nil {
+		var refused *refusal
+		if c.tenant, refused = c.lab.homeOf(id, clientID, c.req.segment); refused != nil {
+			return refused
+		}
 	}
 	c.app = c.tenant.appWithClientID(id)
 	if c.app == nil {
@@ -260,6 +272,9 @@ func resourceOfScope(scope string) (string, *refusal) {
 
 // tokenBody signs the token and wraps it as the endpoint does.
 func (l *Lab) tokenBody(g *grantedToken, endpoint version, now time.Time) []byte {
+	if g.user != nil {
+		return l.userTokenBody(g, endpoint, now)
+	}
 	token := l.sign(g, now)
 	seconds := int(g.lifetime / time.Second)
 	if endpoint == v2 {

@@ -141,21 +141,29 @@ type tokenErrorBody struct {
 // refuse writes the error. Its parts are joined by single blanks, as recorded
 // since 2023-11 (before that by CRLF).
 func (x exchange) refuse(w http.ResponseWriter, host string, f *refusal) {
-	code := strconv.Itoa(f.code)
 	body := tokenErrorBody{
 		Error:         f.oauth,
 		Codes:         []int{f.code},
-		Timestamp:     x.now.Format("2006-01-02 15:04:05Z"),
+		Timestamp:     x.timestamp(),
 		TraceID:       x.trace.String(),
 		CorrelationID: x.correlation.String(),
 	}
-	body.Description = "AADSTS" + code + ": " + f.text + " Trace ID: " + body.TraceID +
-		" Correlation ID: " + body.CorrelationID + " Timestamp: " + body.Timestamp
+	body.Description = x.describe(f)
 	if f.helpURI {
-		body.URI = "https://" + host + "/error?code=" + code
+		body.URI = "https://" + host + "/error?code=" + codeText(f.code)
 	}
 	x.write(w, f.status, encodeJSON(body))
 }
+
+// describe is the text with the code before it and the ids after it.
+func (x exchange) describe(f *refusal) string {
+	return "AADSTS" + codeText(f.code) + ": " + f.text + " Trace ID: " + x.trace.String() +
+		" Correlation ID: " + x.correlation.String() + " Timestamp: " + x.timestamp()
+}
+
+func (x exchange) timestamp() string { return x.now.Format("2006-01-02 15:04:05Z") }
+
+func codeText(code int) string { return strconv.Itoa(code) }
 
 // write sends a body with the headers the real service sends (read in a public
 // log of a 7000215). There is no WWW-Authenticate: openid-client would hide
