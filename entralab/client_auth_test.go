@@ -108,6 +108,16 @@ func (p pair) assertion(t testing.TB, lab *entralab.Lab, app entralab.App, chang
 	return p.sign(t, header, claims)
 }
 
+// breakSignature changes one letter of a JWT's signature.
+func breakSignature(token string) string {
+	middle := strings.LastIndex(token, ".") + 20
+	letter := "A"
+	if token[middle] == 'A' {
+		letter = "B"
+	}
+	return token[:middle] + letter + token[middle+1:]
+}
+
 func assertionForm(clientID, assertion string) url.Values {
 	return url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {clientID}, "scope": {graphScope},
@@ -171,9 +181,7 @@ func TestCertificateAssertionErrors(t *testing.T) {
 	const stamp = "01/02/2006 15:04:05"
 	found := "Thumbprint of key used by client: '%s', Found key 'Start=" + appPair().certificate.NotBefore.UTC().Format(stamp) + ", End=" + appPair().certificate.NotAfter.UTC().Format(stamp) + "', " + see
 	sha := fmt.Sprintf("%X", sha256.Sum256(appPair().certificate.Raw))
-	broken := good()
-	middle := strings.LastIndex(broken, ".") + 20
-	flipped := broken[:middle] + string(broken[middle]^1) + broken[middle+1:]
+	flipped := breakSignature(good())
 	early, late := now.Add(-time.Hour), now.Add(time.Hour)
 	for _, tc := range []refusedRequest{
 		{name: "no type", form: with(form(good()), "client_assertion_type", ""), status: 400, oauth: "invalid_request", code: 900144, text: fmt.Sprintf(missing, "client_assertion_type"), uri: true},
@@ -251,8 +259,7 @@ func TestFederatedAssertions(t *testing.T) {
 		t.Fatal(r.body)
 	}
 	text := good.Get("client_assertion")
-	middle := strings.LastIndex(text, ".") + 20
-	flipped := text[:middle] + string(text[middle]^1) + text[middle+1:]
+	flipped := breakSignature(text)
 	const none = "No matching federated identity record found for presented assertion"
 	refused := func(name string, form url.Values, code int, text string) refusedRequest {
 		return refusedRequest{name: name, form: form, status: 401, oauth: "invalid_client", code: code, text: text}
