@@ -58,6 +58,8 @@ func FuzzGraph(f *testing.F) {
 		{"GET", "v1.0/applications?$skiptoken=bGFiLXBhZ2U6MA", ""},
 		{"PATCH", "v1.0/applications/" + app.ObjectID, `{"notes":"x","web":{},"tags":[],"api":{"requestedAccessTokenVersion":2}}`},
 		{"POST", "v1.0/applications/" + app.ObjectID + "/removePassword", `{"keyId":"x"}`},
+		{"POST", "v1.0/$batch", `{"requests":[{"id":"1","method":"GET","url":"/applications","dependsOn":["2"]},{"id":"2","method":"PATCH","url":"/applications/` + app.ObjectID + `","headers":{"Content-Type":"application/json"},"body":{"notes":"x"}}]}`},
+		{"PATCH", "v1.0/policies/appManagementPolicies/x", `{"restrictions":{"passwordCredentials":[{"restrictionType":"passwordLifetime","maxLifetime":"P1Y2M3DT4H5M6S"}]}}`},
 		{"POST", "v1.0/servicePrincipals", `{"appId":"` + app.ClientID + `"}`},
 	} {
 		f.Add(seed.method, seed.path, seed.body)

@@ -99,10 +99,15 @@ type graphCall struct {
 	event   Event
 
 	requestID string
+	inBatch   bool
 }
 
 // serveGraph answers a request to Graph.
 func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
+	if isMetadata(r) {
+		l.serveMetadata(w, r)
+		return
+	}
 	c := &graphCall{lab: l, request: r, now: l.clock.now(), requestID: l.random.guid().String()}
 	c.event = Event{Surface: surfaceGraph, Method: r.Method, Path: r.URL.Path, Outcome: outcomeOK}
 	body, refused := readGraphBody(r)
@@ -174,6 +179,10 @@ func (c *graphCall) run() (int, any, *graphError) {
 	}
 	if refused := c.parse(); refused != nil {
 		return 0, nil, refused
+	}
+	if c.isBatch() {
+		answer, refused := c.batch()
+		return http.StatusOK, answer, refused
 	}
 	route, refused := c.route()
 	if refused != nil {
