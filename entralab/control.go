@@ -161,10 +161,20 @@ type delayBody struct {
 	Accept   string `json:"accept"`
 	Remove   string `json:"remove"`
 	Replicas int    `json:"replicas"`
+	SignIn   string `json:"signin_lag,omitempty"` // until the sign-in log shows an entry
+	Audit    string `json:"audit_lag,omitempty"`
 }
 
-func (d Delay) body() delayBody {
-	return delayBody{d.Accept.String(), d.Remove.String(), d.Replicas}
+// delays is what is in force. Call with l.mu held.
+func (l *Lab) delays() delayBody {
+	d := delayBody{Accept: l.delay.Accept.String(), Remove: l.delay.Remove.String(), Replicas: l.delay.Replicas}
+	if l.logLag.signIn > 0 {
+		d.SignIn = l.logLag.signIn.String()
+	}
+	if l.logLag.audit > 0 {
+		d.Audit = l.logLag.audit.String()
+	}
+	return d
 }
 
 // delay replaces the delay for what is written from now on.
@@ -174,10 +184,11 @@ func (c *controlCall) delay() (any, *problem) {
 		return nil, refused
 	}
 	d := Delay{Replicas: sent.Replicas}
+	var lags logLag
 	for _, member := range []struct {
 		name, text string
 		into       *time.Duration
-	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}} {
+	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}, {"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}} {
 		if member.text == "" {
 			continue
 		}
@@ -190,8 +201,9 @@ func (c *controlCall) delay() (any, *problem) {
 		return nil, badCommand("replicas must not be negative")
 	}
 	c.lab.setDelay(d)
+	c.lab.logLag = lags
 	c.event.Write = &Write{Kind: "delay"}
-	return c.lab.delay.body(), nil
+	return c.lab.delays(), nil
 }
 
 // parseDuration reads Go's durations, and whole days such as "-30d".

@@ -72,7 +72,7 @@ func (l *Lab) state() labState {
 	defer l.mu.RUnlock()
 	s := labState{
 		Clock:      clockState{graphTime(l.clock.now()), l.clock.isFrozen()},
-		Delay:      l.delay.body(),
+		Delay:      l.delays(),
 		RandomSeed: l.random.seed,
 	}
 	for _, t := range l.tenants {

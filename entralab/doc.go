@@ -42,11 +42,15 @@
 // fields and headers of the real service; access tokens are RS256 JWTs with
 // the claims of app-only tokens, and "xms_lab": true.
 //
-// Graph, v1.0 and beta alike: applications, servicePrincipals and their
-// appRoleAssignments, auditLogs/directoryAudits, organization and users;
-// $filter, $select, $top, $count, $orderby and paging on lists; addPassword
-// and removePassword; application permissions including
-// Application.ReadWrite.OwnedBy. What is not known is refused with an error
+// Graph, v1.0 and beta alike: applications and servicePrincipals with their
+// secrets, owners, appRoleAssignments (of Microsoft Graph's roles) and
+// federatedIdentityCredentials; directory/deletedItems for thirty days;
+// policies/defaultAppManagementPolicy and appManagementPolicies, which
+// addPassword obeys; auditLogs/directoryAudits and, in beta,
+// auditLogs/signIns; organization and users; $filter, $select, $top, $count,
+// $orderby, $expand=owners and paging on lists; $batch; application
+// permissions including Application.ReadWrite.OwnedBy; and
+// /metadata/endpoints for HashiCorp's providers. What is not known is refused with an error
 // object, never ignored: a filter the lab cannot read is a 400.
 //
 // Secrets: value and hint of today's shape, start, expiry and deletion, the
@@ -61,10 +65,11 @@
 //
 // Device code, on-behalf-of, password and implicit grants, sessions in browsers,
 // passwords of users, other clouds, keys of foreign issuers other than the lab's
-// own, subject name and issuer authentication, secrets and certificates on
-// service principals, app management policies, consent, conditional access,
-// throttling, delta queries, $batch, and Key Vault. Lists come in the order of
-// creation; reads are never stale.
+// own, subject name and issuer authentication, certificates on service
+// principals, exemptions from app management policies, app roles of other
+// resources than Graph, consent, conditional access, throttling, delta queries,
+// $search, /$count, reports of credential activity, and Key Vault. Lists come in
+// the order of creation; reads are never stale, but the logs lag if told to.
 //
 // # What is promised
 //
@@ -79,7 +84,7 @@
 //	GET  /control/state
 //	GET  /control/history?after=SEQ
 //	POST /control/clock   {"advance":"48h"} | {"set":"2027-01-01T00:00:00Z"} | {"freeze":true}
-//	POST /control/delay   {"accept":"8s","remove":"30s","replicas":3}
+//	POST /control/delay   {"accept":"8s","remove":"30s","replicas":3,"signin_lag":"5m","audit_lag":"2m"}
 //	POST /control/portal  {"action":"add-secret","app":"OBJECT_ID","display_name":"…","start":"…","end":"…","at":"-30d"}
 //	                      {"action":"delete-secret","app":"…","key_id":"…"}
 //	                      {"action":"disable-app|enable-app|delete-app|restore-app","app":"…"}

@@ -80,6 +80,7 @@ var graphRoutes = []graphRoute{
 	{"POST", "applications/{}/appManagementPolicies/$ref", writesPolicies, 204, (*graphCall).assignPolicy},
 	{"DELETE", "applications/{}/appManagementPolicies/{}/$ref", writesPolicies, 204, (*graphCall).unassignPolicy},
 	{"GET", "auditLogs/directoryAudits", readsAudits, 200, (*graphCall).listAudits},
+	{"GET", "auditLogs/signIns", readsAudits, 200, (*graphCall).listSignIns},
 	{"GET", "organization", readsOrganization, 200, (*graphCall).listOrganization},
 	{"GET", "users", readsUsers, 200, (*graphCall).listUsers},
 }

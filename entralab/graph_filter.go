@@ -6,7 +6,8 @@ import (
 )
 
 // condition is one term of a $filter. "targetResources/any(t:t/id eq '…')"
-// has the property "targetResources/id".
+// has the property "targetResources/id", "signInEventTypes/any(t: t eq '…')"
+// has "signInEventTypes".
 type condition struct {
 	property string
 	operator string // eq, ge, le, startswith
@@ -111,11 +112,17 @@ func (f *filterText) term() (condition, bool) {
 		if variable == "" || !f.take(":") {
 			return c, false
 		}
-		member, of := strings.CutPrefix(f.word(), variable+"/")
-		if !of {
+		element := f.word()
+		member, of := strings.CutPrefix(element, variable+"/")
+		switch {
+		case of:
+			c.property = collection + "/" + member
+		case element == variable && collection != "": // a list of plain values
+			c.property = collection
+		default:
 			return c, false
 		}
-		c.property, c.operator = collection+"/"+member, f.word()
+		c.operator = f.word()
 		closing = true
 	default:
 		c.operator = f.word()

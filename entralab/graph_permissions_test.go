@@ -81,6 +81,7 @@ func TestPermissions(t *testing.T) {
 			{owned, "DELETE", own, "", 204},
 			{owned, "DELETE", "directory/deletedItems/" + mine.ObjectID, "", 204},
 			{audits, "GET", "auditLogs/directoryAudits", "", 200},
+			{audits, "GET", "auditLogs/signIns", "", 200},
 			{users, "GET", "users", "", 200},
 			{organization, "GET", "organization", "", 200},
 		} {

@@ -70,6 +70,7 @@ type Lab struct {
 
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay
+	logLag      logLag
 	tenants     []*tenant
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex

@@ -1,0 +1,71 @@
+package entralab_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/credsmith/credsmith/entralab"
+)
+
+func TestSignIns(t *testing.T) {
+	t.Parallel()
+	lab := start(t)
+	lab.Freeze(true)
+	app := addApp(t, lab, entralab.AppSpec{})
+	c := callAs(t, lab, lab.Operator())
+	code(t, lab, app.ClientID, value(app))
+	code(t, lab, app.ClientID, "wrong")
+	list := func(version, filter string) []any {
+		t.Helper()
+		r := do(t, lab, newRequest(t, "GET", lab.GraphURL()+"/"+version+"/auditLogs/signIns?$filter="+url.QueryEscape(filter), "", "Authorization", "Bearer "+c.token))
+		if r.status != 200 {
+			t.Fatalf("%s: %s", filter, r.body)
+		}
+		return r.object(t)["value"].([]any)
+	}
+	mine := "appId eq '" + app.ClientID + "'"
+	asked := mine + " and signInEventTypes/any(t: t eq 'servicePrincipal')"
+	got := list("beta", asked+" and createdDateTime ge "+lab.Now().Add(-time.Hour).Format(time.RFC3339))
+	if len(got) != 2 {
+		t.Fatalf("%d sign-ins, want 2: %v", len(got), got)
+	}
+	for i, want := range []struct {
+		code float64
+		key  any
+	}{{7000215, nil}, {0, app.Secrets[0].KeyID}} { // newest first
+		entry := got[i].(map[string]any)
+		if entry["status"].(map[string]any)["errorCode"] != want.code || entry["servicePrincipalCredentialKeyId"] != want.key || entry["servicePrincipalId"] != app.ServicePrincipalID {
+			t.Errorf("entry %d: %v", i, entry)
+		}
+	}
+	for version, filter := range map[string]string{"v1.0": asked, "beta": mine} {
+		if got := list(version, filter); len(got) != 0 {
+			t.Errorf("%s %s: %v", version, filter, got)
+		}
+	}
+	if got := list("beta", mine+" and signInEventTypes/any(t: t eq 'managedIdentity')"); len(got) != 0 {
+		t.Errorf("managed identities: %v", got)
+	}
+
+	if r := control(t, lab, "delay", `{"signin_lag":"5m","audit_lag":"2m"}`); r.status != 200 || r.body != `{"accept":"0s","remove":"0s","replicas":1,"signin_lag":"5m0s","audit_lag":"2m0s"}` {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	entries := func() int {
+		return len(auditsOf(t, lab, c.token, "targetResources/any(t:t/id eq '"+app.ObjectID+"')"))
+	}
+	if n, m := len(list("beta", asked)), entries(); n != 0 || m != 0 {
+		t.Errorf("%d sign-ins and %d audit entries at once", n, m)
+	}
+	lab.Advance(2 * time.Minute)
+	if n, m := len(list("beta", asked)), entries(); n != 0 || m == 0 {
+		t.Errorf("%d sign-ins and %d audit entries after two minutes", n, m)
+	}
+	lab.Advance(3 * time.Minute)
+	if n := len(list("beta", asked)); n != 2 {
+		t.Errorf("%d sign-ins after five minutes", n)
+	}
+	if r := control(t, lab, "delay", `{"signin_lag":"-5m"}`); r.status != 400 {
+		t.Errorf("a negative lag: %d", r.status)
+	}
+}
