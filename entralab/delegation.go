@@ -17,7 +17,7 @@ type delegation struct {
 	tenant, clientID guid
 	user             guid
 	target           string   // the resource as asked
-	scopes           []string // of the resource, without its name
+	scopes           []string // of the resource, as asked
 	openID           []string
 	nonce            string
 	platform         platform
@@ -195,13 +195,16 @@ func splitScopes(scope string) (target string, names, openID []string, refused *
 		if len(names) > 0 && of != target {
 			return "", nil, nil, errScopesOfMany.with()
 		}
-		target, names = of, append(names, name)
+		target, names = of, append(names, s)
 	}
 	if len(names) == 0 && len(openID) == 0 {
 		return "", nil, nil, errMissing.with("name", "scope")
 	}
 	return target, names, openID, nil
 }
+
+// bareScope is a scope without its resource.
+func bareScope(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 
 // checkScopes checks that an app of the tenant exposes what is asked. Scopes of
 // Microsoft's services are taken as they come. Call with l.mu held.
@@ -212,6 +215,7 @@ func (l *Lab) checkScopes(t *tenant, by *application, target string, names []str
 	}
 	exposed := found.principal.app.exposedScopes()
 	for _, name := range names {
+		name = bareScope(name)
 		if name != ".default" && !slices.Contains(exposed, name) {
 			return errScopeUnknown.with("appName", by.displayName, "scope", name, "resource", target)
 		}

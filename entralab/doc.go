@@ -38,7 +38,8 @@
 // a federated credential, for which the lab plays the foreign issuer
 // ([Lab.SignAssertion]). Users sign in by authorization code with PKCE on a page
 // or by themselves ([Config.AutoSignIn]), and refresh tokens, ID tokens,
-// userinfo and sign-out follow. Errors carry the codes, texts,
+// userinfo and sign-out follow; an API may go on in the user's name
+// (on-behalf-of). Errors carry the codes, texts,
 // fields and headers of the real service; access tokens are RS256 JWTs with
 // the claims of app-only tokens, and "xms_lab": true.
 //
@@ -63,7 +64,7 @@
 //
 // # What is not
 //
-// Device code, on-behalf-of, password and implicit grants, sessions in browsers,
+// Device code, password and implicit grants, sessions in browsers,
 // passwords of users, other clouds, keys of foreign issuers other than the lab's
 // own, subject name and issuer authentication, certificates on service
 // principals, exemptions from app management policies, app roles of other

@@ -35,4 +35,12 @@ var (
 	errNoPKCE            = refusal{9002325, "invalid_request", 400, false, "Proof Key for Code Exchange is required for cross-origin authorization code redemption."}
 	errOnlySPA           = refusal{9002327, "invalid_request", 400, false, "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests."}
 	errOnlyEntra         = refusal{9002332, "invalid_request", 400, false, "Application '{appId}'({appName}) is configured for use by Microsoft Entra users only. Please do not use the /consumers endpoint to serve this request."}
+
+	errUserSignature    = refusal{50013, "invalid_grant", 400, false, "Assertion failed signature validation."}
+	errUserJWT          = refusal{50027, "invalid_request", 400, false, "JWT token is invalid or malformed."}
+	errAssertionIDToken = refusal{240002, "invalid_request", 400, false, "Input id_token cannot be used as 'urn:ietf:params:oauth:grant-type:jwt-bearer' grant."}
+	errUserAudience     = refusal{500131, "invalid_grant", 400, false, "Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '{aud}' and the expected audience is '{expected}'."}
+	errUserTime         = refusal{500133, "invalid_grant", 400, false, "Assertion is not within its valid time range. Ensure that the access token is not expired before using it for user assertion, or request a new token. Current time: {curTime}, expiry time of assertion {expTime}."}
+	errAssertionAppOnly = refusal{7000114, "unauthorized_client", 400, false, "Application '{appId}' is not allowed to make application on-behalf-of calls."}
+	errCredentialFor    = refusal{7000219, "invalid_client", 401, false, "'client_assertion' or 'client_secret' is required for the '{grantType}' grant type."}
 )

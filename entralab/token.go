@@ -85,6 +85,7 @@ var grantTypes = map[string]func(*tokenCall) (*grantedToken, *refusal){
 	grantClientCredentials: (*tokenCall).clientCredentials,
 	"authorization_code":   (*tokenCall).authorizationCode,
 	"refresh_token":        (*tokenCall).refresh,
+	grantOnBehalfOf:        (*tokenCall).onBehalfOf,
 }
 
 const grantClientCredentials = "client_credentials"

@@ -190,6 +190,7 @@ func (c *tokenCall) delegated(method clientAuth, d delegation) (*grantedToken, *
 func (g *grantedToken) granted() []string {
 	var names []string
 	for _, name := range g.user.scopes {
+		name = bareScope(name)
 		if name == ".default" {
 			name = "user_impersonation"
 			if g.resource.graph {
@@ -209,6 +210,18 @@ func (g *grantedToken) granted() []string {
 		}
 	}
 	return names
+}
+
+// answered are the scopes in the answer, written as they were asked: MSAL Go
+// takes another form for a refusal (seen).
+func (g *grantedToken) answered() []string {
+	var names []string
+	for _, s := range g.user.openID {
+		if s != "offline_access" {
+			names = append(names, s)
+		}
+	}
+	return append(names, g.user.scopes...)
 }
 
 // pairwise is the sub of a user: another one at every app that reads it.
@@ -293,7 +306,7 @@ func (l *Lab) commonClaims(v version, audience string, in guid, now time.Time, l
 // userTokenBody wraps the tokens of a user as the endpoint does.
 func (l *Lab) userTokenBody(g *grantedToken, endpoint version, now time.Time) []byte {
 	u, seconds := g.user, int(g.lifetime/time.Second)
-	body := object{{"token_type", "Bearer"}, {"scope", strings.Join(g.granted(), " ")}}
+	body := object{{"token_type", "Bearer"}, {"scope", strings.Join(g.answered(), " ")}}
 	if endpoint == v2 {
 		body = append(body, member{"expires_in", seconds}, member{"ext_expires_in", seconds})
 	} else {
