@@ -86,6 +86,7 @@
 //	GET  /control/history?after=SEQ
 //	POST /control/clock   {"advance":"48h"} | {"set":"2027-01-01T00:00:00Z"} | {"freeze":true}
 //	POST /control/delay   {"accept":"8s","remove":"30s","replicas":3,"signin_lag":"5m","audit_lag":"2m"}
+//	POST /control/sign-in {"user":"USER_PRINCIPAL_NAME"} | {"user":"login_hint"} | {"user":""}
 //	POST /control/portal  {"action":"add-secret","app":"OBJECT_ID","display_name":"…","start":"…","end":"…","at":"-30d"}
 //	                      {"action":"delete-secret","app":"…","key_id":"…"}
 //	                      {"action":"disable-app|enable-app|delete-app|restore-app","app":"…"}

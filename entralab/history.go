@@ -29,7 +29,7 @@ type Event struct {
 // restore-app, purge-app, disable-app, enable-app, rename;
 // create-service-principal, and the same with update, delete, restore and
 // purge; add-owner, remove-owner, grant, revoke; clock,
-// delay.
+// delay, sign-in.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`

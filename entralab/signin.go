@@ -271,3 +271,14 @@ func (l *Lab) SetAutoSignIn(user string) {
 	defer l.mu.Unlock()
 	l.autoSignIn = user
 }
+
+// signIn changes [Config.AutoSignIn] through the control origin.
+func (c *controlCall) signIn() (any, *problem) {
+	var sent struct{ User string }
+	if refused := c.read(&sent); refused != nil {
+		return nil, refused
+	}
+	c.lab.autoSignIn = sent.User
+	c.event.Write = &Write{Kind: "sign-in"}
+	return nil, nil
+}

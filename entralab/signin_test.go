@@ -223,7 +223,9 @@ func TestAuthorizeErrors(t *testing.T) {
 			t.Errorf("%s %q: %v", tc.field, tc.value, got)
 		}
 	}
-	lab.SetAutoSignIn(entralab.AutoSignInHint)
+	if r := control(t, lab, "sign-in", `{"user":"login_hint"}`); r.status != 204 {
+		t.Fatal(r.body)
+	}
 	got := sentBack(t, authorize(t, lab, lab.TenantID(), with(good, "login_hint", "x@y")))
 	if !strings.HasPrefix(got.Get("error_description"), "AADSTS50034: The user account x@y does not exist in the Contoso (lab) directory.") {
 		t.Errorf("unknown hint: %v", got)
