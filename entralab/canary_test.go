@@ -83,8 +83,10 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	path := "applications/" + app.ObjectID
 	minted := call("POST", path+"/addPassword", `{"passwordCredential":{"displayName":"one"}}`)
+	principal := "servicePrincipals/" + app.ServicePrincipalID
+	onPrincipal := call("POST", principal+"/addPassword", "")
 	added := portal(`{"action":"add-secret","app":"` + app.ObjectID + `"}`)
-	secrets = append(secrets, minted["secretText"].(string), added["secretText"].(string), mint(t, lab, app, entralab.SecretSpec{}).Value.Reveal())
+	secrets = append(secrets, minted["secretText"].(string), onPrincipal["secretText"].(string), added["secretText"].(string), mint(t, lab, app, entralab.SecretSpec{}).Value.Reveal())
 	for _, secret := range secrets {
 		ask(app.ClientID, secret)
 		ask(app.ClientID, secret+"x")
@@ -94,7 +96,13 @@ func TestNoSecretLeaves(t *testing.T) {
 	call("GET", "applications", "")
 	call("PATCH", path, `{"notes":"n"}`)
 	call("POST", path+"/removePassword", `{"keyId":"`+minted["keyId"].(string)+`"}`)
+	call("POST", "$batch", `{"requests":[{"id":"1","method":"GET","url":"/`+principal+`"}]}`)
 	call("GET", "servicePrincipals", "")
+	call("GET", path+"?$expand=owners", "")
+	call("GET", "auditLogs/signIns?$filter=signInEventTypes/any(t:t%20eq%20'servicePrincipal')", "")
+	call("POST", principal+"/removePassword", `{"keyId":"`+onPrincipal["keyId"].(string)+`"}`)
+	call("DELETE", principal, "")
+	call("GET", "directory/deletedItems/"+app.ServicePrincipalID, "")
 	call("GET", "auditLogs/directoryAudits", "")
 	portal(`{"action":"delete-secret","app":"` + app.ObjectID + `","key_id":"` + added["keyId"].(string) + `"}`)
 	for _, page := range []string{"state", "history"} {
@@ -120,8 +128,8 @@ func TestNoSecretLeaves(t *testing.T) {
 			}
 		}
 	}
-	if shown != 2 {
-		t.Errorf("%d answers show a secret, want addPassword's and add-secret's", shown)
+	if shown != 3 {
+		t.Errorf("%d answers show a secret, want two of addPassword and add-secret's", shown)
 	}
 }
 

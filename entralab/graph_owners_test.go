@@ -145,3 +145,20 @@ func TestFederatedCredentials(t *testing.T) {
 		t.Errorf("%d credentials, want 19", len(got))
 	}
 }
+
+// TestOwnedByAddsOwners: managing one's own apps is not enough to name owners.
+func TestOwnedByAddsOwners(t *testing.T) {
+	t.Parallel()
+	lab := start(t)
+	for _, tc := range []struct {
+		permissions []string
+		want        int
+	}{
+		{[]string{"Application.ReadWrite.OwnedBy"}, 403},
+		{[]string{"Application.ReadWrite.OwnedBy", "Directory.Read.All"}, 204},
+	} {
+		c := callAs(t, lab, addApp(t, lab, entralab.AppSpec{Permissions: tc.permissions}))
+		id := c.do("POST", "applications", `{"displayName":"mine"}`, 201).object(t)["id"].(string)
+		c.do("POST", "applications/"+id+"/owners/$ref", `{"@odata.id":"x/`+lab.Healthy().ServicePrincipalID+`"}`, tc.want)
+	}
+}

@@ -12,10 +12,12 @@ func TestSignIns(t *testing.T) {
 	t.Parallel()
 	lab := start(t)
 	lab.Freeze(true)
-	app := addApp(t, lab, entralab.AppSpec{})
+	expired := entralab.SecretSpec{Start: lab.Now().AddDate(0, -2, 0), End: lab.Now().AddDate(0, -1, 0), At: lab.Now().AddDate(0, -2, 0)}
+	app := addApp(t, lab, entralab.AppSpec{Secrets: []entralab.SecretSpec{{}, expired}})
 	c := callAs(t, lab, lab.Operator())
 	code(t, lab, app.ClientID, value(app))
 	code(t, lab, app.ClientID, "wrong")
+	code(t, lab, app.ClientID, app.Secrets[1].Value.Reveal())
 	list := func(version, filter string) []any {
 		t.Helper()
 		r := do(t, lab, newRequest(t, "GET", lab.GraphURL()+"/"+version+"/auditLogs/signIns?$filter="+url.QueryEscape(filter), "", "Authorization", "Bearer "+c.token))
@@ -27,13 +29,13 @@ func TestSignIns(t *testing.T) {
 	mine := "appId eq '" + app.ClientID + "'"
 	asked := mine + " and signInEventTypes/any(t: t eq 'servicePrincipal')"
 	got := list("beta", asked+" and createdDateTime ge "+lab.Now().Add(-time.Hour).Format(time.RFC3339))
-	if len(got) != 2 {
-		t.Fatalf("%d sign-ins, want 2: %v", len(got), got)
+	if len(got) != 3 {
+		t.Fatalf("%d sign-ins, want 3: %v", len(got), got)
 	}
 	for i, want := range []struct {
 		code float64
 		key  any
-	}{{7000215, nil}, {0, app.Secrets[0].KeyID}} { // newest first
+	}{{7000222, nil}, {7000215, nil}, {0, app.Secrets[0].KeyID}} { // newest first
 		entry := got[i].(map[string]any)
 		if entry["status"].(map[string]any)["errorCode"] != want.code || entry["servicePrincipalCredentialKeyId"] != want.key || entry["servicePrincipalId"] != app.ServicePrincipalID {
 			t.Errorf("entry %d: %v", i, entry)
@@ -52,7 +54,7 @@ func TestSignIns(t *testing.T) {
 		t.Fatalf("%d %s", r.status, r.body)
 	}
 	entries := func() int {
-		return len(auditsOf(t, lab, c.token, "targetResources/any(t:t/id eq '"+app.ObjectID+"')"))
+		return len(auditsOf(t, lab, c.token, "targetResources/any(t:t/id eq '"+app.ObjectID+"') and activityDisplayName eq 'Add application'"))
 	}
 	if n, m := len(list("beta", asked)), entries(); n != 0 || m != 0 {
 		t.Errorf("%d sign-ins and %d audit entries at once", n, m)
@@ -62,7 +64,7 @@ func TestSignIns(t *testing.T) {
 		t.Errorf("%d sign-ins and %d audit entries after two minutes", n, m)
 	}
 	lab.Advance(3 * time.Minute)
-	if n := len(list("beta", asked)); n != 2 {
+	if n := len(list("beta", asked)); n != 3 {
 		t.Errorf("%d sign-ins after five minutes", n)
 	}
 	if r := control(t, lab, "delay", `{"signin_lag":"-5m"}`); r.status != 400 {

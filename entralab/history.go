@@ -28,8 +28,9 @@ type Event struct {
 // Kinds: mint, remove (secrets); create-app, update-app, delete-app,
 // restore-app, purge-app, disable-app, enable-app, rename;
 // create-service-principal, and the same with update, delete, restore and
-// purge; add-owner, remove-owner, grant, revoke; clock,
-// delay, sign-in.
+// purge; add-owner, remove-owner, grant, revoke, update-federated;
+// create-policy, update-policy, delete-policy, assign-policy,
+// unassign-policy; clock, delay, sign-in.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`
