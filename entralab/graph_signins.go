@@ -77,12 +77,12 @@ func (c *graphCall) listSignIns() (any, *graphError) {
 	return page(c, signIns, q, c.tenant.signIns(c.lab.History(0))), nil
 }
 
-// signIns picks the token requests of the tenant's apps that got as far as a
-// service principal.
+// signIns picks the token requests of the tenant's apps for themselves that
+// got as far as a service principal. Users' sign-ins have a log of their own.
 func (t *tenant) signIns(events []Event) []*loggedSignIn {
 	var found []*loggedSignIn
 	for _, e := range events {
-		if e.Surface != surfaceToken {
+		if !e.appOnly {
 			continue
 		}
 		id, ok := parseGUID(e.ObjectID)

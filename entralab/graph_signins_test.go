@@ -18,6 +18,14 @@ func TestSignIns(t *testing.T) {
 	code(t, lab, app.ClientID, value(app))
 	code(t, lab, app.ClientID, "wrong")
 	code(t, lab, app.ClientID, app.Secrets[1].Value.Reveal())
+	// What a user does through the app is in no log of service principals.
+	resp, err := lab.Client().PostForm(lab.AuthorityURL()+"/"+lab.TenantID()+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"refresh_token"}, "client_id": {app.ClientID}, "client_secret": {value(app)}, "refresh_token": {"none"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 	list := func(version, filter string) []any {
 		t.Helper()
 		r := do(t, lab, newRequest(t, "GET", lab.GraphURL()+"/"+version+"/auditLogs/signIns?$filter="+url.QueryEscape(filter), "", "Authorization", "Bearer "+c.token))

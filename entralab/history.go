@@ -21,6 +21,8 @@ type Event struct {
 	Code     int       `json:"code,omitempty"` // AADSTS code of a refused token request
 	Status   int       `json:"status,omitempty"`
 	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
+
+	appOnly bool // a sign-in of the app itself, not of a user through it
 }
 
 // Write says what an [Event] changed.

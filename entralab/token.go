@@ -164,6 +164,7 @@ func (c *tokenCall) findApp() *refusal {
 
 // clientCredentials grants a token to the app itself.
 func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
+	c.event.appOnly = true
 	if c.req.crossOrigin {
 		return nil, errNotSPA.with()
 	}
