@@ -6,10 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // The pages work without JavaScript and hold none.
-var pages = template.Must(template.New("").Parse(`
+var pages = sync.OnceValue(func() *template.Template { return template.Must(template.New("").Parse(pagesText)) })
+
+const pagesText = `
 {{define "choose"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Sign in (lab)</title>
 <h1>Sign in to {{.App}}</h1><p>This is an emulated tenant, not Microsoft. {{.App}} asks for: {{.Scopes}}</p>
 <form method="post" action="{{.Action}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
@@ -26,7 +29,7 @@ var pages = template.Must(template.New("").Parse(`
 <button>Continue</button></form></html>
 {{end}}
 {{define "out"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Signed out (lab)</title><h1>You signed out of your account</h1></html>
-{{end}}`))
+{{end}}`
 
 // field is a form's name and value.
 type field struct{ Name, Value string }
@@ -47,7 +50,7 @@ func fieldsOf(values url.Values) []field {
 // it against the redirect back to the app.
 func writePage(w http.ResponseWriter, status int, name string, data any) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := pages().ExecuteTemplate(&b, name, data); err != nil {
 		panic("entralab: " + err.Error()) // the templates are fixed
 	}
 	h := w.Header()
