@@ -2,6 +2,8 @@ package entralab
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -12,24 +14,35 @@ import (
 // The pages work without JavaScript and hold none.
 var pages = sync.OnceValue(func() *template.Template { return template.Must(template.New("").Parse(pagesText)) })
 
+// pageStyle is named by its hash in the pages' policy, which allows nothing else.
+const pageStyle = `body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:4rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}` +
+	`h1{font-size:1.5rem}button{font:inherit;padding:.5rem 1rem;width:100%;text-align:left;border:1px solid #8a8886;border-radius:4px;background:#fff;cursor:pointer}` +
+	`button:hover,button:focus{background:#f3f2f1}dt{font-weight:600}dd{margin:0 0 .5rem;overflow-wrap:anywhere}`
+
 const pagesText = `
-{{define "choose"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Sign in (lab)</title>
+{{define "head"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><style>` + pageStyle + `</style>{{end}}
+{{define "choose"}}{{template "head"}}<title>Sign in (lab)</title>
 <h1>Sign in to {{.App}}</h1><p>This is an emulated tenant, not Microsoft. {{.App}} asks for: {{.Scopes}}</p>
 <form method="post" action="{{.Action}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
 {{range .Users}}<p><button name="lab_user" value="{{.Value}}">Accept as {{.Name}} ({{.Value}})</button></p>{{end}}
 <p><button name="lab_answer" value="cancel">Cancel</button></p></form></html>
 {{end}}
-{{define "error"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Sign in (lab)</title>
+{{define "error"}}{{template "head"}}<title>Sign in (lab)</title>
 <h1>Sorry, but we’re having trouble signing you in.</h1><p>{{.Text}}</p><dl>
 <dt>Request Id:</dt><dd>{{.Trace}}</dd><dt>Correlation Id:</dt><dd>{{.Correlation}}</dd>
 <dt>Timestamp:</dt><dd>{{.Time}}</dd><dt>Message:</dt><dd>{{.Text}}</dd></dl></html>
 {{end}}
-{{define "post"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Working...</title>
+{{define "post"}}{{template "head"}}<title>Working...</title>
 <form method="post" action="{{.Action}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
 <button>Continue</button></form></html>
 {{end}}
-{{define "out"}}<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Signed out (lab)</title><h1>You signed out of your account</h1></html>
+{{define "out"}}{{template "head"}}<title>Signed out (lab)</title><h1>You signed out of your account</h1></html>
 {{end}}`
+
+var pageStyleHash = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+})
 
 // field is a form's name and value.
 type field struct{ Name, Value string }
@@ -56,7 +69,7 @@ func writePage(w http.ResponseWriter, status int, name string, data any) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store, no-cache")
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src '"+pageStyleHash()+"'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
