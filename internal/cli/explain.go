@@ -113,7 +113,7 @@ func (g page) explained(e explain.Explained) {
 	for _, id := range []struct {
 		label string
 		value *string
-	}{{"app", e.AppID}, {"tenant", e.TenantID}, {"trace", e.TraceID}, {"correlated", e.CorrelationID}} {
+	}{{"app", e.AppID}, {"tenant", e.TenantID}, {"trace", e.TraceID}, {"correlation", e.CorrelationID}} {
 		if id.value != nil {
 			g.row(id.label, "%s", *id.value)
 		}

@@ -64,7 +64,7 @@ func (g page) line(format string, args ...any) { fmt.Fprintf(g.w, format+"\n", a
 
 // row prints a label and text that came from outside.
 func (g page) row(label, format string, args ...any) {
-	g.line("%s %s", g.faint(fmt.Sprintf("%-10s", label)), clean(fmt.Sprintf(format, args...)))
+	g.line("%s %s", g.faint(fmt.Sprintf("%-11s", label)), clean(fmt.Sprintf(format, args...)))
 }
 
 // clean takes from foreign text what could act on a terminal or forge a line:

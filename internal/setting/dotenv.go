@@ -2,6 +2,7 @@ package setting
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -122,6 +123,9 @@ func (d *Dotenv) With(key string, value secret.Value) ([]byte, error) {
 // quoteDotenv writes a value so that every dialect reads it back the same.
 // What dialects disagree on (escapes, expansion) it refuses.
 func quoteDotenv(text string, quote byte) (string, error) {
+	if text == "" {
+		return "", errors.New("the value is empty, which is never a secret")
+	}
 	if strings.ContainsAny(text, "\r\n'\"\\$`") {
 		return "", fmt.Errorf("the value holds a line break, quote, backslash, $ or backtick, which readers of .env files do not agree on")
 	}

@@ -15,7 +15,11 @@ import (
 type Missing struct{ Names []string }
 
 func (m *Missing) Error() string {
-	return strings.Join(m.Names, " and ") + " not set"
+	last := len(m.Names) - 1
+	if last < 1 {
+		return strings.Join(m.Names, "") + " not set"
+	}
+	return strings.Join(m.Names[:last], ", ") + " and " + m.Names[last] + " not set"
 }
 
 // Environment reads the variables of Azure's SDKs, or of Terraform where those
