@@ -36,23 +36,23 @@
 // secret, sent in the form or by HTTP Basic; by an assertion under one of the
 // app's keyCredentials ([AppSpec.Certificates], [Lab.RevokeCertificate]); or by
 // a federated credential, for which the lab plays the foreign issuer
-// ([Lab.SignAssertion]). Users sign in by authorization code with PKCE on a page
-// or by themselves ([Config.AutoSignIn]), and refresh tokens, ID tokens,
+// ([Lab.SignAssertion]). Users sign in by authorization code with PKCE on a
+// page or by themselves ([Config.AutoSignIn]), and refresh tokens, ID tokens,
 // userinfo and sign-out follow; an API may go on in the user's name
-// (on-behalf-of). Errors carry the codes, texts,
-// fields and headers of the real service; access tokens are RS256 JWTs with
-// the claims of app-only tokens, and "xms_lab": true.
+// (on-behalf-of). Errors carry the codes, texts, fields and headers of the real
+// service; access tokens are RS256 JWTs with the claims of app-only tokens, and
+// "xms_lab": true.
 //
 // Graph, v1.0 and beta alike: applications and servicePrincipals with their
 // secrets, owners, appRoleAssignments (of Microsoft Graph's roles) and
 // federatedIdentityCredentials; directory/deletedItems for thirty days;
 // policies/defaultAppManagementPolicy and appManagementPolicies, which
-// addPassword obeys; auditLogs/directoryAudits and, in beta,
-// auditLogs/signIns; organization and users; $filter, $select, $top, $count,
-// $orderby, $expand=owners and paging on lists; $batch; application
-// permissions including Application.ReadWrite.OwnedBy; and
-// /metadata/endpoints for HashiCorp's providers. What is not known is refused with an error
-// object, never ignored: a filter the lab cannot read is a 400.
+// addPassword obeys; auditLogs/directoryAudits and, in beta, auditLogs/signIns;
+// organization and users; $filter, $select, $top, $count, $orderby,
+// $expand=owners and paging on lists; $batch; application permissions including
+// Application.ReadWrite.OwnedBy; and /metadata/endpoints for HashiCorp's
+// providers. What is not known is refused with an error object, never ignored:
+// a filter the lab cannot read is a 400.
 //
 // Secrets: value and hint of today's shape, start, expiry and deletion, the
 // two-secret limit of personal accounts, and acceptance that lags behind the
