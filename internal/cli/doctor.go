@@ -22,6 +22,7 @@ import (
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/state"
+	"github.com/credsmith/credsmith/internal/text"
 	"github.com/credsmith/credsmith/internal/token"
 	"github.com/credsmith/credsmith/internal/wire"
 )
@@ -265,7 +266,7 @@ func (p *program) seenError(file string) (*aadsts.Failure, error) {
 	if err != nil {
 		return nil, err
 	}
-	data = utf8Text(data)
+	data = text.UTF8(data)
 	for f := range aadsts.Find(data) {
 		return &f, nil
 	}

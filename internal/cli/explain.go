@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/internal/explain"
+	"github.com/credsmith/credsmith/internal/text"
 )
 
 func (p *program) explain() *cobra.Command {
@@ -60,30 +61,30 @@ func anyKnown(explained []explain.Explained) bool {
 }
 
 func (p *program) explainArgs(args []string) ([]explain.Explained, error) {
-	text := strings.Join(args, " ")
+	given := strings.Join(args, " ")
 	switch {
 	case len(args) == 0 && isTerminal(p.Stdin):
 		return nil, usage("paste the error in quotes, name a file, or pipe it in", "nothing to explain")
-	case len(args) == 0 || text == "-":
+	case len(args) == 0 || given == "-":
 		data, err := p.readInput("-")
-		return explain.Text(utf8Text(data)), err
+		return explain.Text(text.UTF8(data)), err
 	}
-	if m := codePattern().FindStringSubmatch(text); m != nil {
+	if m := codePattern().FindStringSubmatch(given); m != nil {
 		code, err := strconv.Atoi(m[1])
 		return []explain.Explained{explain.Code(code)}, err
 	}
 	// A text may be too long for a file name, or hold a slash: only what opens
 	// is a file.
 	if len(args) == 1 {
-		if info, err := os.Stat(text); err == nil {
+		if info, err := os.Stat(given); err == nil {
 			if info.IsDir() {
-				return nil, usage("name a file", "%s is a directory", text)
+				return nil, usage("name a file", "%s is a directory", given)
 			}
-			data, err := p.readInput(text)
-			return explain.Text(utf8Text(data)), err
+			data, err := p.readInput(given)
+			return explain.Text(text.UTF8(data)), err
 		}
 	}
-	return explain.Text([]byte(text)), nil
+	return explain.Text([]byte(given)), nil
 }
 
 func (p *program) showExplained(explained []explain.Explained) {

@@ -153,14 +153,8 @@ func (o *Observations) triesLeft() int {
 	return limit - len(o.Attempts)
 }
 
-// anyAccepted returns the first accepted attempt.
-func (o *Observations) anyAccepted() (Attempt, bool) {
-	i := slices.IndexFunc(o.Attempts, Attempt.accepted)
-	if i < 0 {
-		return Attempt{}, false
-	}
-	return o.Attempts[i], true
-}
+// accepted reports whether any attempt was.
+func (o *Observations) accepted() bool { return slices.ContainsFunc(o.Attempts, Attempt.accepted) }
 
 // refusal is what the case is about: the answer to the setting as it is, or
 // else the error the user saw; nil when there is neither.

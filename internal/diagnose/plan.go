@@ -119,8 +119,7 @@ func askCleanIDs(o *Observations) (Experiment, bool) {
 	s.TenantID, s.ClientID = entra.CleanIdentifier(s.TenantID), entra.CleanIdentifier(s.ClientID)
 	changed := s.TenantID != o.Case.Setting.TenantID || s.ClientID != o.Case.Setting.ClientID
 	known := slices.ContainsFunc(o.Discoveries, func(d Discovery) bool { return d.Tenant == s.TenantID && d.Answer != nil && d.Answer.TenantID != "" })
-	_, accepted := o.anyAccepted()
-	return send(attempt(CleanedID, s, o.Case.Scope)), changed && known && !accepted && o.count(CleanedID) == 0
+	return send(attempt(CleanedID, s, o.Case.Scope)), changed && known && !o.accepted() && o.count(CleanedID) == 0
 }
 
 func askTrueClientID(o *Observations) (Experiment, bool) {
@@ -187,7 +186,7 @@ func (o *Observations) valueRefused() bool {
 
 // settled reports whether nothing more needs to be learnt of a refused value.
 func (o *Observations) settled() bool {
-	if _, ok := o.anyAccepted(); ok || !o.valueRefused() {
+	if o.accepted() || !o.valueRefused() {
 		return true
 	}
 	_, isSecretID := o.secretID()
@@ -299,8 +298,6 @@ func askSearch(o *Observations) (Experiment, bool) {
 	unplaced := !o.settled() && len(o.hinted()) == 0 || sent && appUnknown(a.code()) && !o.accepted()
 	return Experiment{Kind: Search, Hint: hint}, o.home() && unplaced && !o.Directory.Searched && hint != "" && !o.looksLikeID()
 }
-
-func (o *Observations) accepted() bool { _, ok := o.anyAccepted(); return ok }
 
 func askHolders(o *Observations) (Experiment, bool) {
 	if o.accepted() || o.Directory == nil || o.count(OtherClientID) >= maxHolders {

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
@@ -37,7 +36,6 @@ type Operator struct {
 type Client struct {
 	origin   string
 	tenantID string
-	http     *http.Client
 	pipeline runtime.Pipeline
 }
 
@@ -59,7 +57,7 @@ func New(origin string, op Operator, client *http.Client) (*Client, error) {
 	}
 	bearer := runtime.NewBearerTokenPolicy(credential, []string{origin + "/.default"}, nil)
 	return &Client{
-		origin: origin, tenantID: op.TenantID, http: client,
+		origin: origin, tenantID: op.TenantID,
 		pipeline: runtime.NewPipeline("credsmith", "", runtime.PipelineOptions{PerRetry: []policy.Policy{bearer}}, &policy.ClientOptions{Transport: client}),
 	}, nil
 }
@@ -212,5 +210,3 @@ func pages[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, erro
 func withoutRetries(ctx context.Context) context.Context {
 	return policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: -1})
 }
-
-var _ azcore.TokenCredential = (*azidentity.ClientSecretCredential)(nil)

@@ -5,10 +5,10 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"unicode/utf16"
 
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
+	plain "github.com/credsmith/credsmith/internal/text"
 )
 
 // Limits on input. A HAR export of a long browser session has tens of
@@ -25,11 +25,7 @@ func decodeText(data []byte) (string, error) {
 	if len(data) > maxInput {
 		return "", fail("read request", fmt.Sprintf("the input has more than %d MB", maxInput>>20), "export fewer requests")
 	}
-	text := string(data)
-	if len(data) >= 2 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff) {
-		text = decodeUTF16(data)
-	}
-	text = strings.TrimPrefix(text, byteOrderMark)
+	text := strings.TrimPrefix(string(plain.UTF8(data)), byteOrderMark)
 	if strings.TrimSpace(text) == "" {
 		return "", fail("read request", "the input is empty", "paste raw HTTP, a curl command or a HAR document")
 	}
@@ -42,19 +38,6 @@ func decodeText(data []byte) (string, error) {
 
 func isBinary(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r'
-}
-
-// decodeUTF16 decodes what Windows PowerShell writes by default.
-func decodeUTF16(data []byte) string {
-	low, high := 0, 1
-	if data[0] == 0xfe {
-		low, high = 1, 0
-	}
-	units := make([]uint16, 0, len(data)/2)
-	for i := 0; i+1 < len(data); i += 2 {
-		units = append(units, uint16(data[i+low])|uint16(data[i+high])<<8)
-	}
-	return string(utf16.Decode(units))
 }
 
 // showMethod returns method if it is one.

@@ -1,4 +1,5 @@
-package cli
+// Package text reads files as people's tools write them.
+package text
 
 import (
 	"bytes"
@@ -6,9 +7,9 @@ import (
 	"unicode/utf16"
 )
 
-// utf8Text turns UTF-16 with a byte order mark, as PowerShell redirects write
-// it, into UTF-8. Everything else stays as it is.
-func utf8Text(data []byte) []byte {
+// UTF8 turns UTF-16 with a byte order mark, as Windows PowerShell writes it,
+// into UTF-8 without one. Everything else stays as it is.
+func UTF8(data []byte) []byte {
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(data, []byte{0xff, 0xfe}):
