@@ -50,3 +50,5 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 )
+
+ignore ./entralab/clients/node/node_modules

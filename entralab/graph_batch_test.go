@@ -82,7 +82,7 @@ func TestMetadata(t *testing.T) {
 	}
 	o := r.object(t)
 	login := o["authentication"].(map[string]any)["loginEndpoint"]
-	if o["microsoftGraphResourceId"] != lab.GraphURL()+"/" || login != lab.AuthorityURL()+"/" || o["name"] == "" || o["resourceManager"] == "" || o["suffixes"].(map[string]any)["keyVaultDns"] == "" {
+	if o["microsoftGraphResourceId"] != lab.GraphURL()+"/" || login != lab.AuthorityURL() || o["name"] == "" || o["resourceManager"] == "" || o["suffixes"].(map[string]any)["keyVaultDns"] == "" {
 		t.Errorf("metadata %s", r.body)
 	}
 	if r := do(t, lab, newRequest(t, "GET", lab.GraphURL()+"/metadata/endpoints?api-version=2015-01-01", "")); r.status != 400 {

@@ -18,7 +18,7 @@ func (l *Lab) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		{"resourceManager", l.graphURL + "/"},
 		{"microsoftGraphResourceId", l.graphURL + "/"},
 		{"authentication", object{
-			{"loginEndpoint", l.authorityURL + "/"},
+			{"loginEndpoint", l.authorityURL}, // the SDK puts a slash behind it
 			{"audiences", []string{"https://management.core.windows.net/", "https://management.azure.com/"}},
 			{"tenant", "common"},
 			{"identityProvider", "AAD"},
