@@ -12,8 +12,12 @@ import (
 
 // serveControl is the origin that only the lab's owner uses. It has no token;
 // refusing requests with an Origin, and bodies that a form could send, keeps
-// web pages from driving it.
+// web pages from driving it. Its own pages have paths of their own.
 func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
+	if isPortal(r.URL.Path) {
+		l.servePortal(w, r)
+		return
+	}
 	if len(r.Header.Values("Origin")) > 0 {
 		writeProblem(w, http.StatusForbidden, "requests from web pages are refused")
 		return

@@ -50,6 +50,11 @@ func (c *controlCall) portal() (any, *problem) {
 	if refused := c.read(&sent); refused != nil {
 		return nil, refused
 	}
+	return c.act(sent)
+}
+
+// act does what a person in the portal asked for.
+func (c *controlCall) act(sent portalCommand) (any, *problem) {
 	action, ok := portalActions[sent.Action]
 	if !ok {
 		return nil, badCommand("unknown action " + strconv.Quote(sent.Action))
