@@ -177,7 +177,7 @@ func (l *Lab) portalApp(w http.ResponseWriter, id string, minted *mintedView) {
 }
 
 func (l *Lab) appView(objectID string) (appView, bool) {
-	frame := l.portalFrame("Certificates & secrets", portalApps)
+	frame := l.portalFrame("", portalApps)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	a := cmp.Or(l.findApp(objectID), l.findDeletedApp(objectID))
@@ -185,6 +185,7 @@ func (l *Lab) appView(objectID string) (appView, bool) {
 		return appView{}, false
 	}
 	now := l.clock.now()
+	frame.Title = a.displayName
 	view := appView{
 		portalFrame: frame, Name: a.displayName, ClientID: a.clientID.String(), ObjectID: a.id.String(),
 		Tenant: a.tenant.displayName, TenantID: a.tenant.id.String(), Audience: a.audience, Path: portalAppPath + a.id.String(),

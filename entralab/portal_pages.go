@@ -12,9 +12,9 @@ import (
 const portalStyle = `*{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#1b1b1b;background:#fff}` +
 	`header{background:#1f3a5f;color:#fff;padding:.6rem 1.5rem;display:flex;gap:1.5rem;align-items:baseline;flex-wrap:wrap}` +
 	`header a{color:#fff;text-decoration:none;padding-bottom:2px}header a:hover,header a[aria-current]{border-bottom:2px solid #fff}header span{margin-left:auto;opacity:.9}` +
-	`main{max-width:68rem;margin:1.5rem auto;padding:0 1.5rem}h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}` +
+	`main{max-width:80rem;margin:1.5rem auto;padding:0 1.5rem}h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.1rem;margin:2rem 0 .5rem}` +
 	`table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-bottom:1px solid #e1dfdd;vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}` +
-	`code{font:13px ui-monospace,monospace}input,select,button{font:inherit;padding:.3rem .6rem;border:1px solid #8a8886;border-radius:3px;background:#fff}button{cursor:pointer}button:hover,button:focus-visible{background:#f3f2f1}` +
+	`code{font:13px ui-monospace,monospace}time,td code{white-space:nowrap}li form{display:inline}input,select,button{font:inherit;padding:.3rem .6rem;border:1px solid #8a8886;border-radius:3px;background:#fff}button{cursor:pointer;white-space:nowrap}button:hover,button:focus-visible{background:#f3f2f1}` +
 	`form.row{display:flex;gap:.75rem;flex-wrap:wrap;align-items:end;margin:.5rem 0}label{display:flex;flex-direction:column;font-size:.85rem}` +
 	`.bad{color:#a4262c}.good{color:#0b6a0b}.note{border-left:4px solid #0b6a0b;background:#f3faf3;padding:.75rem 1rem;margin:1rem 0}.refused{border-left:4px solid #a4262c;background:#fdf3f4;padding:.75rem 1rem}` +
 	`dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.5rem}dt{font-weight:600}dd{margin:0}.muted{color:#605e5c}`
@@ -41,14 +41,14 @@ const portalText = `
 {{define "app"}}{{template "top" .}}{{$path := .Path}}
 {{with .Minted}}<div class="note" role="status"><strong>Copy the value now: it is shown this once.</strong>
 <dl><dt>Value</dt><dd><code id="value">{{.Value}}</code></dd><dt>Secret ID</dt><dd><code>{{.KeyID}}</code></dd></dl></div>{{end}}
-<dl><dt>Display name</dt><dd>{{.Name}}{{if .Deleted}} <span class="bad">deleted</span>{{else if .Disabled}} <span class="bad">disabled</span>{{end}}</dd>
+<dl><dt>State</dt><dd>{{if .Deleted}}<span class="bad">deleted</span>{{else if .Disabled}}<span class="bad">disabled</span>{{else}}enabled{{end}}</dd>
 <dt>Application (client) ID</dt><dd><code>{{.ClientID}}</code></dd><dt>Object ID</dt><dd><code>{{.ObjectID}}</code></dd>
 <dt>Directory (tenant)</dt><dd>{{.Tenant}} <code>{{.TenantID}}</code></dd><dt>Supported account types</dt><dd>{{.Audience}}</dd></dl>
 {{if .Deleted}}<form class="row" method="post" action="{{$path}}/restore-app"><button>Restore</button></form>{{else}}
 <h2>Client secrets</h2>
 <table><thead><tr><th>Description</th><th>Start</th><th>Expires</th><th>State</th><th>Value</th><th>Secret ID</th><th></th></tr></thead><tbody>
-{{range .Secrets}}<tr><td>{{.Description}}</td><td>{{.Start}}</td><td>{{.End}}</td><td class="{{if eq .Status "valid"}}good{{else}}bad{{end}}">{{.Status}}</td>
-<td><code>{{.Hint}}******************</code></td><td><code>{{.KeyID}}</code></td>
+{{range .Secrets}}<tr><td>{{.Description}}</td><td><time>{{.Start}}</time></td><td><time>{{.End}}</time></td><td class="{{if eq .Status "valid"}}good{{else}}bad{{end}}">{{.Status}}</td>
+<td><code>{{.Hint}}************</code></td><td><code>{{.KeyID}}</code></td>
 <td><form method="post" action="{{$path}}/delete-secret"><button name="key_id" value="{{.KeyID}}" aria-label="Delete secret {{.KeyID}}">Delete</button></form></td></tr>
 {{else}}<tr><td colspan="7">No client secrets have been created for this application.</td></tr>{{end}}</tbody></table>
 <form class="row" method="post" action="{{$path}}/add-secret"><label>Description <input name="display_name" maxlength="120"></label>
@@ -66,12 +66,12 @@ const portalText = `
 
 {{define "sign-ins"}}{{template "top" .}}
 <table><thead><tr><th>Date (UTC)</th><th>Application</th><th>Status</th><th>Secret ID</th></tr></thead><tbody>
-{{range .Rows}}<tr><td>{{.At}}</td><td>{{if .Link}}<a href="{{.Link}}">{{.App}}</a>{{else}}{{.App}}{{end}}</td><td class="{{if .Failed}}bad{{else}}good{{end}}">{{.What}}</td><td><code>{{.Detail}}</code></td></tr>
+{{range .Rows}}<tr><td><time>{{.At}}</time></td><td>{{if .Link}}<a href="{{.Link}}">{{.App}}</a>{{else}}{{.App}}{{end}}</td><td class="{{if .Failed}}bad{{else}}good{{end}}">{{.What}}</td><td><code>{{.Detail}}</code></td></tr>
 {{else}}<tr><td colspan="4">Nobody has signed in.</td></tr>{{end}}</tbody></table>{{template "end"}}{{end}}
 
 {{define "audit"}}{{template "top" .}}
 <table><thead><tr><th>Date (UTC)</th><th>Activity</th><th>Target</th><th>Type</th><th>Initiated by</th></tr></thead><tbody>
-{{range .Rows}}<tr><td>{{.At}}</td><td>{{.What}}</td><td>{{.App}}</td><td>{{.Detail}}</td><td>{{.Who}}</td></tr>
+{{range .Rows}}<tr><td><time>{{.At}}</time></td><td>{{.What}}</td><td>{{.App}}</td><td>{{.Detail}}</td><td>{{.Who}}</td></tr>
 {{else}}<tr><td colspan="5">Nothing has changed.</td></tr>{{end}}</tbody></table>{{template "end"}}{{end}}
 
 {{define "time"}}{{template "top" .}}

@@ -25,7 +25,8 @@ var inside = map[string][]string{
 	"aadsts":   {},
 	"entralab": {"internal/secret"},
 
-	"entralab/clients/node": {}, // tests only
+	"entralab/clients/browser": {}, // tests only
+	"entralab/clients/node":    {}, // tests only
 
 	"internal/secret":   {},
 	"internal/entra":    {"internal/secret", "aadsts"},
