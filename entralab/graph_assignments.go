@@ -7,6 +7,7 @@ import (
 
 // assignment is a grant as Graph shows it.
 func (t *tenant) assignment(p *servicePrincipal, g grant) object {
+	api := t.principalWithClientID(g.role.api())
 	return object{
 		{"id", g.id.String()},
 		{"deletedDateTime", nil},
@@ -15,12 +16,12 @@ func (t *tenant) assignment(p *servicePrincipal, g grant) object {
 		{"principalDisplayName", p.displayName()},
 		{"principalId", p.id.String()},
 		{"principalType", "ServicePrincipal"},
-		{"resourceDisplayName", t.graph.displayName()},
-		{"resourceId", t.graph.id.String()},
+		{"resourceDisplayName", api.displayName()},
+		{"resourceId", api.id.String()},
 	}
 }
 
-// listAssignments answers with the app roles of Graph that a service principal
+// listAssignments answers with the app roles that a service principal
 // holds. They are few: there are no pages.
 func (c *graphCall) listAssignments() (any, *graphError) {
 	p, refused := c.principal()
@@ -37,8 +38,8 @@ func (c *graphCall) listAssignments() (any, *graphError) {
 	return object{c.context("appRoleAssignments"), {"value", values}}, nil
 }
 
-// addAssignment grants an app role of Microsoft Graph, the only resource whose
-// roles the lab knows. The next token holds it.
+// addAssignment grants an app role of Microsoft Graph or of Exchange, the only
+// resources whose roles the lab knows. The next token holds it.
 func (c *graphCall) addAssignment() (any, *graphError) {
 	p, refused := c.principal()
 	if refused != nil {
@@ -57,15 +58,17 @@ func (c *graphCall) addAssignment() (any, *graphError) {
 		return nil, badRequest("Request_BadRequest", "Invalid value specified for property 'principalId' of resource 'AppRoleAssignment'.")
 	}
 	resource, _ := parseGUID(body.ResourceID)
-	if c.tenant.principal(resource) == nil {
+	api := c.tenant.principal(resource)
+	if api == nil {
 		return nil, notFound(body.ResourceID)
 	}
 	roleID, _ := parseGUID(body.AppRoleID)
-	i := slices.IndexFunc(appRoles, func(r appRole) bool { return r.id == roleID })
-	if i < 0 || resource != c.tenant.graph.id { // text recalled
+	roles := rolesOf(api.clientID)
+	i := slices.IndexFunc(roles, func(r appRole) bool { return r.id == roleID })
+	if i < 0 { // text recalled
 		return nil, badRequest("Request_BadRequest", "Permission being assigned was not found on application '"+body.ResourceID+"'.")
 	}
-	if !c.lab.grantRole(p, c.actor(), c.now, &appRoles[i]) { // text recalled
+	if !c.lab.grantRole(p, c.actor(), c.now, &roles[i]) { // text recalled
 		return nil, badRequest("Request_BadRequest", "Permission being assigned already exists on the object.")
 	}
 	c.wrote("grant", "")

@@ -60,10 +60,13 @@ var principalProperties = []property[*servicePrincipal]{
 	keptByPrincipal("replyUrls", "[]"),
 	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any {
 		names := []string{p.clientID.String()}
-		if p.app == nil {
-			return append(names, graphResource)
+		switch {
+		case p.app != nil:
+			return append(names, p.app.identifierURIs...)
+		case p.clientID == outlookAppID:
+			return append(names, outlookResource)
 		}
-		return append(names, p.app.identifierURIs...)
+		return append(names, graphResource)
 	}},
 	{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
 	{name: "signInAudience", get: func(p *servicePrincipal) any {
@@ -78,10 +81,7 @@ var principalProperties = []property[*servicePrincipal]{
 	keptByPrincipal("addIns", "[]"),
 	{name: "appRoles", get: func(p *servicePrincipal) any {
 		roles := []object{}
-		if p.app != nil {
-			return roles
-		}
-		for _, role := range appRoles {
+		for _, role := range rolesOf(p.clientID) {
 			roles = append(roles, object{
 				{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
 				{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},

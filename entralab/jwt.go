@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,21 +180,30 @@ func (l *Lab) claims(g *grantedToken, now time.Time) []byte {
 	return c
 }
 
-// bearer is what Graph reads from an access token.
+// bearer is what a resource reads from an access token.
 type bearer struct {
 	Audience    string   `json:"aud"`
 	Expires     int64    `json:"exp"`
 	NotBefore   int64    `json:"nbf"`
 	Tenant      string   `json:"tid"`
 	ClientID    string   `json:"appid"`
+	Authorized  string   `json:"azp"` // the client id in tokens of version 2
 	DisplayName string   `json:"app_displayname"`
 	Principal   string   `json:"oid"`
 	Roles       []string `json:"roles"`
 }
 
-// verify checks that a token is one of the lab's, for Graph, and in force. The
-// message about the lifetime is seen in public logs, the others are recalled.
+// verify checks a token for Graph.
 func (l *Lab) verify(token string, now time.Time) (bearer, *graphError) {
+	return l.verifyFor(token, now, graphNames)
+}
+
+var graphNames = []string{graphResource, graphAppID.String()}
+
+// verifyFor checks that a token is one of the lab's, for a resource of these
+// names, and in force. The message about the lifetime is seen in public logs,
+// the others are recalled.
+func (l *Lab) verifyFor(token string, now time.Time, audiences []string) (bearer, *graphError) {
 	<-l.key.done
 	head, rest, _ := strings.Cut(token, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
@@ -210,8 +220,7 @@ func (l *Lab) verify(token string, now time.Time) (bearer, *graphError) {
 	if err != nil || json.Unmarshal(claims, &b) != nil {
 		panic("entralab: the lab signed what it cannot read")
 	}
-	audience := strings.TrimSuffix(strings.ToLower(b.Audience), "/")
-	if audience != graphResource && audience != graphAppID.String() {
+	if !slices.Contains(audiences, strings.TrimSuffix(strings.ToLower(b.Audience), "/")) {
 		return bearer{}, unauthorized("Access token validation failure. Invalid audience.")
 	}
 	if now.Unix() >= b.Expires || now.Unix() < b.NotBefore {

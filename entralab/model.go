@@ -71,11 +71,11 @@ type servicePrincipal struct {
 	owners             []guid
 	grants             []grant
 	credentialSet
-	app  *application // nil for Microsoft Graph
+	app  *application // nil for Microsoft Graph and Exchange
 	kept map[string]json.RawMessage
 }
 
-// grant is an app role of Microsoft Graph that a service principal holds.
+// grant is an app role that a service principal holds.
 type grant struct {
 	id      guid
 	role    *appRole
@@ -117,10 +117,13 @@ func (p *servicePrincipal) live() bool {
 
 // displayName follows the application's.
 func (p *servicePrincipal) displayName() string {
-	if p.app == nil {
-		return "Microsoft Graph"
+	switch {
+	case p.app != nil:
+		return p.app.displayName
+	case p.clientID == outlookAppID:
+		return "Office 365 Exchange Online"
 	}
-	return p.app.displayName
+	return "Microsoft Graph"
 }
 
 // ownerTenant is where the application is registered.
@@ -135,6 +138,17 @@ func (p *servicePrincipal) roleNames() []string {
 	names := make([]string, 0, len(p.grants))
 	for _, g := range p.grants {
 		names = append(names, g.role.name)
+	}
+	return names
+}
+
+// rolesFor are the names of the roles of one API that p holds.
+func (p *servicePrincipal) rolesFor(api guid) []string {
+	var names []string
+	for _, g := range p.grants {
+		if g.role.api() == api {
+			names = append(names, g.role.name)
+		}
 	}
 	return names
 }
@@ -198,7 +212,8 @@ func (l *Lab) findApp(objectID string) *application {
 	return nil
 }
 
-// addTenant makes an empty directory that holds Microsoft Graph and a person.
+// addTenant makes an empty directory that holds Microsoft Graph, Exchange and
+// two people.
 func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 	t := &tenant{
 		id:                  l.random.guid(),
@@ -216,6 +231,9 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 	}
 	t.graph = t.insertPrincipal(&servicePrincipal{
 		id: l.random.guid(), clientID: graphAppID, created: at.UTC().Truncate(tick), enabled: true,
+	})
+	t.insertPrincipal(&servicePrincipal{
+		id: l.random.guid(), clientID: outlookAppID, created: at.UTC().Truncate(tick), enabled: true,
 	})
 	l.tenants = append(l.tenants, t)
 	return t
@@ -268,8 +286,7 @@ func (a *application) setURIs(uris []string) {
 	a.identifierURIs = uris
 }
 
-// grantRole gives a service principal an app role of Microsoft Graph. It
-// reports false when it holds it already. Call with l.mu held.
+// grantRole gives a service principal an app role. It reports false when it holds it already. Call with l.mu held.
 func (l *Lab) grantRole(p *servicePrincipal, by actor, at time.Time, role *appRole) bool {
 	for _, g := range p.grants {
 		if g.role == role {
@@ -277,7 +294,7 @@ func (l *Lab) grantRole(p *servicePrincipal, by actor, at time.Time, role *appRo
 		}
 	}
 	p.grants = append(p.grants, grant{id: l.random.guid(), role: role, created: at})
-	l.auditPrincipal(p.tenant.graph, by, at, auditGrant, []change{
+	l.auditPrincipal(p.tenant.principalWithClientID(role.api()), by, at, auditGrant, []change{
 		{"AppRole.Value", "", strconv.Quote(role.name)}, {"ServicePrincipal.ObjectID", "", strconv.Quote(p.id.String())},
 	})
 	return true
@@ -289,7 +306,7 @@ func (l *Lab) revokeRole(p *servicePrincipal, by actor, at time.Time, role *appR
 	for i, g := range p.grants {
 		if g.role == role {
 			p.grants = append(p.grants[:i:i], p.grants[i+1:]...)
-			l.auditPrincipal(p.tenant.graph, by, at, auditRevoke, []change{
+			l.auditPrincipal(p.tenant.principalWithClientID(role.api()), by, at, auditRevoke, []change{
 				{"AppRole.Value", strconv.Quote(role.name), ""}, {"ServicePrincipal.ObjectID", strconv.Quote(p.id.String()), ""},
 			})
 			return true

@@ -13,7 +13,10 @@ var (
 // microsoftTenant is where Microsoft registers its services.
 const microsoftTenant = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
-const graphResource = "https://graph.microsoft.com"
+const (
+	graphResource   = "https://graph.microsoft.com"
+	outlookResource = "https://outlook.office365.com"
+)
 
 // wellKnownResources are the services that every tenant knows, by URI without
 // the slash at the end and by app id.
@@ -25,7 +28,7 @@ var wellKnownResources = map[string]guid{
 	"https://management.azure.com":        armAppID,
 	"https://management.core.windows.net": armAppID,
 	armAppID.String():                     armAppID,
-	"https://outlook.office365.com":       outlookAppID,
+	outlookResource:                       outlookAppID,
 	outlookAppID.String():                 outlookAppID,
 }
 
@@ -34,6 +37,7 @@ type resource struct {
 	asked    string // as the client wrote it
 	audience string // the aud claim
 	graph    bool
+	api      guid    // app id, zero for an API of the tenant
 	version  version // format of the token
 
 	principal *servicePrincipal // nil for Microsoft's services other than Graph
@@ -47,10 +51,10 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	name := strings.ToLower(strings.TrimSuffix(asked, "/"))
 	if name == strings.ToLower(l.graphURL) {
 		// HashiCorp's providers build the scope from Graph's endpoint (seen).
-		return resource{asked: asked, audience: graphResource, graph: true, version: v1, principal: t.graph}, true
+		return resource{asked: asked, audience: graphResource, graph: true, api: graphAppID, version: v1, principal: t.graph}, true
 	}
 	if appID, ok := wellKnownResources[name]; ok {
-		found := resource{asked: asked, audience: asked, graph: appID == graphAppID, version: v1}
+		found := resource{asked: asked, audience: asked, graph: appID == graphAppID, api: appID, version: v1}
 		if found.graph {
 			found.principal = t.graph
 		}

@@ -1,8 +1,11 @@
 package entralab
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// appRole is an application permission of Microsoft Graph.
+// appRole is an application permission of Microsoft Graph or of Exchange.
 type appRole struct {
 	id          guid
 	name        string
@@ -40,11 +43,40 @@ var appRoles = []appRole{
 	{mustGUID("df021288-bdef-4463-88db-98f22de89214"), roleUserRead, "Read all users' full profiles"},
 }
 
+// exchangeRoles are the permissions of Office 365 Exchange Online that
+// [Lab.CheckToken] is for.
+var exchangeRoles = []appRole{
+	{mustGUID("5e5addcd-3e8d-4e90-baf5-964efab2b20a"), "IMAP.AccessAsApp", "IMAP.AccessAsApp"},
+	{mustGUID("cb842b43-da6e-4506-86fe-bb12199c656d"), "POP.AccessAsApp", "POP.AccessAsApp"},
+	{mustGUID("e9a1c2d4-5b0f-4c53-9d3a-7f1c2b6a8e10"), "SMTP.SendAsApp", "SMTP.SendAsApp"}, // id made up: find it by value
+}
+
+// rolesOf are the permissions of one of Microsoft's APIs, by its app id.
+func rolesOf(api guid) []appRole {
+	switch api {
+	case graphAppID:
+		return appRoles
+	case outlookAppID:
+		return exchangeRoles
+	}
+	return nil
+}
+
+// api is the app id of the API that has the role.
+func (r *appRole) api() guid {
+	if slices.ContainsFunc(exchangeRoles, func(e appRole) bool { return e.id == r.id }) {
+		return outlookAppID
+	}
+	return graphAppID
+}
+
 // roleNamed finds a permission by name, nil if the lab has none such.
 func roleNamed(name string) *appRole {
-	for i := range appRoles {
-		if strings.EqualFold(appRoles[i].name, name) {
-			return &appRoles[i]
+	for _, roles := range [][]appRole{appRoles, exchangeRoles} {
+		for i := range roles {
+			if strings.EqualFold(roles[i].name, name) {
+				return &roles[i]
+			}
 		}
 	}
 	return nil

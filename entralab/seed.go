@@ -14,7 +14,7 @@ type AppSpec struct {
 	TenantID           string   // default: the home tenant
 	DisplayName        string   // default "app"
 	SignInAudience     string   // default AzureADMyOrg
-	Permissions        []string // app roles of Microsoft Graph by name, such as "User.Read.All"
+	Permissions        []string // app roles of Microsoft Graph and Exchange by name, such as "User.Read.All" and "SMTP.SendAsApp"
 	NoServicePrincipal bool
 	Secrets            []SecretSpec
 	// Certificates may sign client assertions. They become keyCredentials,

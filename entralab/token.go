@@ -180,9 +180,7 @@ func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
 		return nil, refused
 	}
 	token := c.token(method, target)
-	if target.graph {
-		token.roles = c.app.principal.roleNames()
-	}
+	token.roles = c.app.principal.rolesFor(target.api)
 	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 {
 		return nil, errNotAssigned.with("appId", c.app.clientID.String(), "appName", c.app.displayName,
 			"resourceId", p.clientID.String(), "resourceName", p.displayName())

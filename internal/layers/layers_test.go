@@ -22,29 +22,28 @@ type pkg struct {
 // inside says which packages of the project each may import. A package that
 // is not listed here fails the test: decide where it belongs.
 var inside = map[string][]string{
-	"aadsts":   {},
-	"entralab": {"internal/secret"},
-
+	"aadsts":                   {},
+	"entralab":                 {"internal/secret"},
 	"entralab/clients/browser": {}, // tests only
 	"entralab/clients/node":    {}, // tests only
-
-	"internal/secret":   {},
-	"internal/entra":    {"internal/secret", "aadsts"},
-	"internal/diagnose": {"internal/entra", "internal/secret", "aadsts"},
-	"internal/explain":  {"internal/diagnose", "aadsts"},
-	"internal/request":  {"internal/entra", "internal/secret", "aadsts", "internal/text"},
-	"internal/setting":  {"internal/entra", "internal/secret"},
-	"internal/text":     {},
-	"internal/wire":     {"internal/entra"},
-	"internal/token":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
-	"internal/graph":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
-	"internal/state":    {"internal/entra", "internal/secret"},
-	"internal/canary":   {},
-	"internal/layers":   {},
-	"internal/demo":     {"*"},
-	"internal/cli":      {"*"},
-	"internal/gendocs":  {"internal/cli"},
-	"cmd/credsmith":     {"internal/cli"},
+	"entralab/mail":            {"entralab"},
+	"internal/secret":          {},
+	"internal/entra":           {"internal/secret", "aadsts"},
+	"internal/diagnose":        {"internal/entra", "internal/secret", "aadsts"},
+	"internal/explain":         {"internal/diagnose", "aadsts"},
+	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
+	"internal/setting":         {"internal/entra", "internal/secret"},
+	"internal/text":            {},
+	"internal/wire":            {"internal/entra"},
+	"internal/token":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/graph":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/state":           {"internal/entra", "internal/secret"},
+	"internal/canary":          {},
+	"internal/layers":          {},
+	"internal/demo":            {"*"},
+	"internal/cli":             {"*"},
+	"internal/gendocs":         {"internal/cli"},
+	"cmd/credsmith":            {"internal/cli"},
 }
 
 // never lists what a package must not reach, directly or through others.
