@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -91,7 +92,9 @@ func (o *office) trust() *tls.Config {
 	return &tls.Config{RootCAs: o.lab.CertPool(), ServerName: "127.0.0.1"}
 }
 
-func xoauth2(user, token string) string { return "user=" + user + "\x01auth=Bearer " + token + "\x01\x01" }
+func xoauth2(user, token string) string {
+	return "user=" + user + "\x01auth=Bearer " + token + "\x01\x01"
+}
 
 func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
@@ -142,4 +145,43 @@ func (l *line) expect(want ...string) {
 			l.t.Fatalf("answer:\n got %q\nwant %q", got, w)
 		}
 	}
+}
+
+// submission is a connection after STARTTLS, which makes it the second session
+// of the server.
+func (o *office) submission(t testing.TB) *line {
+	t.Helper()
+	c := o.dial(t, o.server.SMTPAddr())
+	c.expect("220 smtp.lab.test ESMTP Service Ready")
+	c.send("EHLO client.test")
+	c.expect("250-Hello client.test", "250-PIPELINING", "250-8BITMIME", "250-ENHANCEDSTATUSCODES",
+		"250-CHUNKING", "250-STARTTLS", "250-SIZE 4194304", "250 LIMITS RCPTMAX=500")
+	c.send("STARTTLS")
+	c.expect("220 2.0.0 Ready to start TLS")
+	c = c.secure(o)
+	c.send("EHLO client.test")
+	c.expect("250-Hello client.test", "250-PIPELINING", "250-8BITMIME", "250-ENHANCEDSTATUSCODES",
+		"250-CHUNKING", "250-AUTH LOGIN XOAUTH2", "250-SIZE 4194304", "250 LIMITS RCPTMAX=500")
+	return c
+}
+
+// diagnostic is what refusals end with.
+func (o *office) diagnostic(session int) string {
+	return fmt.Sprintf("[smtp.lab.test %s %016X]", o.lab.Now().Format("2006-01-02T15:04:05.000Z"), session)
+}
+
+// signedIn is a submission of the mailbox.
+func (o *office) signedIn(t testing.TB) *line {
+	t.Helper()
+	c := o.submission(t)
+	c.send("AUTH XOAUTH2 " + encode(xoauth2(billing, o.token(t, o.app, outlook))))
+	c.expect("235 2.0.0 Authentication succeeded")
+	return c
+}
+
+func (o *office) imap(t testing.TB) *line {
+	t.Helper()
+	c := o.dial(t, o.server.IMAPAddr()).secure(o)
+	c.expect("* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=XOAUTH2] IMAP server ready")
+	return c
 }
