@@ -195,10 +195,8 @@ type bearer struct {
 
 // verify checks a token for Graph.
 func (l *Lab) verify(token string, now time.Time) (bearer, *graphError) {
-	return l.verifyFor(token, now, graphNames)
+	return l.verifyFor(token, now, []string{graphResource, graphAppID.String()})
 }
-
-var graphNames = []string{graphResource, graphAppID.String()}
 
 // verifyFor checks that a token is one of the lab's, for a resource of these
 // names, and in force. The message about the lifetime is seen in public logs,

@@ -102,3 +102,33 @@ func TestTLS(t *testing.T) {
 	}
 	conn.Close()
 }
+
+// TestGarbage: whatever a client sends, the server goes on.
+func TestGarbage(t *testing.T) {
+	t.Parallel()
+	o := start(t)
+	long := strings.Repeat("x", 1<<20)
+	for _, text := range []string{
+		"\x16\x03\x01\x00\x05hello", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n\r\n\r\n\r\n", "\x00\xff\xfe", long,
+		"EHLO x\r\nAUTH XOAUTH2 " + long, "EHLO x\r\nBDAT 99999999999\r\n", "EHLO x\r\nBDAT 4294967295 LAST\r\n", "MAIL FROM:<" + long + ">\r\n",
+		"A AUTHENTICATE XOAUTH2 " + long, "A LOGIN {4294967295}\r\n", "A LOGIN {9999999999999999999999}\r\n", "A LOGIN ((((((", "* * *\r\n",
+	} {
+		for _, tls := range []bool{false, true} {
+			c := o.dial(t, o.server.SMTPAddr())
+			if tls {
+				c = o.dial(t, o.server.IMAPAddr()).secure(o)
+			}
+			c.conn.Write([]byte(text)) // may fail half way: the server hangs up
+			if plain, ok := c.conn.(*net.TCPConn); ok {
+				plain.CloseWrite()
+			}
+			c.conn.Close()
+		}
+	}
+	o.submit(t, note)
+	c := o.imap(t)
+	c.send("A AUTHENTICATE XOAUTH2 " + encode(xoauth2(billing, o.token(t, o.app, outlook))))
+	c.read()
+	c.send("B STATUS INBOX (MESSAGES)")
+	c.expect("* STATUS INBOX (MESSAGES 1)", "B OK STATUS completed")
+}
