@@ -20,6 +20,12 @@ func (l *Lab) serveAuthority(w http.ResponseWriter, r *http.Request) {
 		l.serveAuthorize(w, r, segment, v2)
 	case "oauth2/authorize":
 		l.serveAuthorize(w, r, segment, v1)
+	case "oauth2/v2.0/devicecode":
+		l.serveDeviceCode(w, r, segment, v2)
+	case "oauth2/devicecode":
+		l.serveDeviceCode(w, r, segment, v1)
+	case "oauth2/deviceauth":
+		l.serveDevicePage(w, r)
 	case "oauth2/v2.0/logout", "oauth2/logout":
 		l.serveLogout(w, r, segment)
 	case "v2.0/.well-known/openid-configuration":

@@ -67,6 +67,7 @@ type Lab struct {
 	randomLifetimes bool
 	foreign         foreignIssuer
 	delegations     delegations
+	devices         deviceCodes
 
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay

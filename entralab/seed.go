@@ -22,6 +22,8 @@ type AppSpec struct {
 	Certificates         []*x509.Certificate
 	FederatedCredentials []FederatedCredentialSpec
 	RedirectURIs         []string // of the web platform
+	// PublicClient allows flows without a credential, such as the device code.
+	PublicClient bool
 }
 
 // SecretSpec is a secret to add.
@@ -175,6 +177,9 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 	}
 	l.addCertificates(a, spec.Certificates)
 	a.addRedirects(spec.RedirectURIs)
+	if spec.PublicClient {
+		a.allowPublicClient()
+	}
 	for _, federated := range spec.FederatedCredentials {
 		a.federated = append(a.federated, federated.credential(l.random.guid()))
 	}

@@ -36,6 +36,14 @@ const pagesText = `
 <form method="post" action="{{.Action}}">{{range .Fields}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">{{end}}
 <button>Continue</button></form></html>
 {{end}}
+{{define "device"}}{{template "head"}}<title>Enter code (lab)</title>
+<h1>Enter code</h1><p>This is an emulated tenant, not Microsoft. Enter the code that your device shows.</p>
+<form method="post" action="{{.Action}}"><p><input name="{{.Field}}" aria-label="Code" autocomplete="off" required> <button>Next</button></p></form></html>
+{{end}}
+{{define "device-done"}}{{template "head"}}<title>Signed in (lab)</title><h1>{{.}}</h1><p>You have signed in to {{.}} on your device. You may now close this window.</p></html>
+{{end}}
+{{define "device-declined"}}{{template "head"}}<title>Declined (lab)</title><h1>{{.}}</h1><p>You have declined the sign-in on your device.</p></html>
+{{end}}
 {{define "out"}}{{template "head"}}<title>Signed out (lab)</title><h1>You signed out of your account</h1></html>
 {{end}}`
 

@@ -86,6 +86,8 @@ var grantTypes = map[string]func(*tokenCall) (*grantedToken, *refusal){
 	"authorization_code":   (*tokenCall).authorizationCode,
 	"refresh_token":        (*tokenCall).refresh,
 	grantOnBehalfOf:        (*tokenCall).onBehalfOf,
+	grantDeviceCode:        (*tokenCall).deviceCode,
+	grantDeviceCodeV1:      (*tokenCall).deviceCode,
 }
 
 const grantClientCredentials = "client_credentials"
@@ -115,12 +117,19 @@ func (l *Lab) decide(req tokenRequest, now time.Time, event *Event) (*grantedTok
 	return grantTypes[grantType](c)
 }
 
-func (req tokenRequest) checkForm() *refusal {
+func (req tokenRequest) checkPost() *refusal {
 	if req.method != http.MethodPost {
 		return errVerb.with("accepted", http.MethodPost, "method", req.method)
 	}
 	if req.tooLarge {
 		return errTooLarge.with()
+	}
+	return nil
+}
+
+func (req tokenRequest) checkForm() *refusal {
+	if refused := req.checkPost(); refused != nil {
+		return refused
 	}
 	grantType := req.form["grant_type"]
 	if grantType == "" { // an empty value counts as missing (recalled)
