@@ -33,6 +33,8 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).delay)
 	case "POST /control/sign-in":
 		l.serveCommand(w, r, (*controlCall).signIn)
+	case "POST /control/refusals":
+		l.serveCommand(w, r, (*controlCall).refusals)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
 	default:

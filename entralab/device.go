@@ -232,11 +232,8 @@ func (c *tokenCall) deviceCode() (*grantedToken, *refusal) {
 	}
 	var method clientAuth
 	d, refused := c.lab.devices.redeem(text, func(g deviceGrant) (refused *refusal) {
-		switch {
-		case g.clientID != c.app.clientID:
+		if g.clientID != c.app.clientID {
 			return errGrantInvalid.with()
-		case g.tenant != c.tenant.id:
-			return errCodeTenant.with()
 		}
 		if method, refused = c.authenticateOn(g.platform); refused != nil {
 			return refused

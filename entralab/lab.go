@@ -76,6 +76,7 @@ type Lab struct {
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex
 	autoSignIn  string
+	ruled       map[guid]int // codes of [Lab.Refuse], by application
 }
 
 // TB is the part of testing.TB that [New] needs.

@@ -189,6 +189,8 @@ func (s *signIn) checkResponseType() *refusal {
 func (s *signIn) checkTarget() (refused *refusal) {
 	if s.endpoint == v1 {
 		s.target, s.names, s.openID = cmp.Or(s.params.Get("resource"), graphResource), []string{".default"}, openIDScopes
+	} else if s.params.Get("resource") != "" {
+		return errResourceParameter.with()
 	} else if s.target, s.names, s.openID, refused = splitScopes(s.params.Get("scope")); refused != nil {
 		return refused
 	}

@@ -34,6 +34,7 @@ var (
 	errGrantDamaged      = refusal{9002313, "invalid_grant", 400, false, "Invalid request. Request is malformed or invalid."}
 	errNoPKCE            = refusal{9002325, "invalid_request", 400, false, "Proof Key for Code Exchange is required for cross-origin authorization code redemption."}
 	errOnlySPA           = refusal{9002327, "invalid_request", 400, false, "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests."}
+	errResourceParameter = refusal{901002, "invalid_request", 400, false, "The 'resource' request parameter is not supported."}
 	errOnlyEntra         = refusal{9002332, "invalid_request", 400, false, "Application '{appId}'({appName}) is configured for use by Microsoft Entra users only. Please do not use the /consumers endpoint to serve this request."}
 
 	errUserSignature    = refusal{50013, "invalid_grant", 400, false, "Assertion failed signature validation."}

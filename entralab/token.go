@@ -114,6 +114,12 @@ func (l *Lab) decide(req tokenRequest, now time.Time, event *Event) (*grantedTok
 	if refused := c.findApp(); refused != nil {
 		return nil, refused
 	}
+	if req.endpoint == v2 && req.form["resource"] != "" { // when it is told is unverified
+		return nil, errResourceParameter.with()
+	}
+	if refused := c.ruledEarly(); refused != nil {
+		return nil, refused
+	}
 	return grantTypes[grantType](c)
 }
 
@@ -193,6 +199,9 @@ func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
 	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 {
 		return nil, errNotAssigned.with("appId", c.app.clientID.String(), "appName", c.app.displayName,
 			"resourceId", p.clientID.String(), "resourceName", p.displayName())
+	}
+	if refused := c.ruledOut(target, c.now, false); refused != nil {
+		return nil, refused
 	}
 	return token, nil
 }

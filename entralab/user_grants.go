@@ -173,6 +173,9 @@ func (c *tokenCall) delegated(method clientAuth, d delegation) (*grantedToken, *
 	if refused != nil {
 		return nil, refused
 	}
+	if refused := c.ruledOut(target, d.signedIn, true); refused != nil {
+		return nil, refused
+	}
 	if p := target.principal; p != nil && p.app != nil {
 		target.scopes = p.app.exposedScopes() // copied: signing holds no lock
 	}
