@@ -100,6 +100,7 @@ func (l *Lab) tenantForDiscovery(segment string) (*tenant, *refusal) {
 }
 
 func (l *Lab) serveDiscovery(w http.ResponseWriter, r *http.Request, segment string, v version) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
 	x := l.newExchange(r, nil)
 	t, refused := l.tenantForDiscovery(segment)
 	if refused != nil {
@@ -149,6 +150,7 @@ func (l *Lab) serveDiscovery(w http.ResponseWriter, r *http.Request, segment str
 }
 
 func (l *Lab) serveKeys(w http.ResponseWriter, r *http.Request, segment string) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
 	x := l.newExchange(r, nil)
 	if _, refused := l.tenantForDiscovery(segment); refused != nil {
 		x.refuse(w, r.Host, refused)

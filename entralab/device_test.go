@@ -106,6 +106,13 @@ func TestDeviceCodePage(t *testing.T) {
 		t.Errorf("a code typed twice: %d %s", r.status, r.body)
 	}
 
+	for _, path := range []string{"state", "history"} {
+		body := do(t, lab, newRequest(t, "GET", lab.ControlURL()+"/control/"+path, "")).body
+		if leaks(body, poll.Get("device_code")) || strings.Contains(body, typed) {
+			t.Errorf("%s shows a code", path)
+		}
+	}
+
 	poll, typed = startDevice(t, lab, app)
 	if r := askForm(t, lab, page, url.Values{"otc": {typed}, "lab_answer": {"cancel"}}); r.status != 200 || !strings.Contains(r.body, "You have declined") {
 		t.Errorf("%d %s", r.status, r.body)

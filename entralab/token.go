@@ -42,6 +42,11 @@ type grantedToken struct {
 }
 
 func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string, endpoint version) {
+	if isPreflight(r) {
+		servePreflight(w, r)
+		return
+	}
+	allowPage(w, r)
 	req := readTokenRequest(r, segment, endpoint)
 	x := l.newExchange(r, req.form)
 	token, refused := l.authorize(r, req, x.now)
@@ -50,9 +55,6 @@ func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string,
 		return
 	}
 	// Signing is nearly all the work of a request: it needs no lock.
-	if token.user != nil && req.crossOrigin { // a page of a single-page app reads the answer
-		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-	}
 	x.write(w, http.StatusOK, l.tokenBody(token, endpoint, x.now))
 }
 
