@@ -68,6 +68,7 @@ type Lab struct {
 	foreign         foreignIssuer
 	delegations     delegations
 	devices         deviceCodes
+	sessions        sessions
 
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay

@@ -25,6 +25,9 @@ type signIn struct {
 
 	target        string
 	names, openID []string
+
+	session   session
+	inSession bool // of the browser
 }
 
 func (l *Lab) serveAuthorize(w http.ResponseWriter, r *http.Request, segment string, endpoint version) {
@@ -40,6 +43,7 @@ func (l *Lab) serveAuthorize(w http.ResponseWriter, r *http.Request, segment str
 func (l *Lab) authorizeInto(w *recorder, r *http.Request, segment string, endpoint version) {
 	s := &signIn{lab: l, x: l.newExchange(r, nil), endpoint: endpoint, mode: "query"}
 	event := Event{Surface: surfaceToken, Method: r.Method, Path: r.URL.Path, Status: http.StatusOK, Outcome: outcomeAccepted}
+	s.session, s.inSession = l.sessions.of(r, s.x.now)
 	refused := errBadRequest.with()
 	if r.ParseForm() == nil { // a broken body or query is a bad request
 		s.params = r.Form
@@ -66,6 +70,9 @@ func (l *Lab) authorizeInto(w *recorder, r *http.Request, segment string, endpoi
 	case chosen == nil:
 		s.chooserPage(w, r.URL.Path)
 	default:
+		if !s.inSession || s.session.user != chosen.id {
+			l.sessions.start(w, session{s.tenant.id, chosen.id, s.x.now})
+		}
 		s.answer(w, url.Values{"code": {s.code(chosen)}, "session_state": {l.random.guid().String()}})
 	}
 }
@@ -215,6 +222,9 @@ func (s *signIn) choose() (*user, *refusal) {
 		if s.lab.autoSignIn != AutoSignInHint && s.tenant.userNamed(name) == nil {
 			name = s.lab.autoSignIn
 		}
+	}
+	if name == "" {
+		name = s.sessionUser()
 	}
 	if name == "" {
 		if s.params.Get("prompt") == "none" {

@@ -126,9 +126,10 @@ func (s *signIn) answer(w http.ResponseWriter, values url.Values) {
 	w.WriteHeader(http.StatusFound)
 }
 
-// serveLogout ends nothing, since the lab keeps no sessions in browsers. It
-// goes back only to a redirect URI of some app of the tenant.
+// serveLogout ends the session of the browser. It goes back only to a redirect
+// URI of some app of the tenant.
 func (l *Lab) serveLogout(w http.ResponseWriter, r *http.Request, segment string) {
+	l.sessions.end(w, r)
 	back := r.URL.Query().Get("post_logout_redirect_uri")
 	l.mu.RLock()
 	defer l.mu.RUnlock()
