@@ -103,7 +103,7 @@ func (l *Lab) state() labState {
 
 func (a *application) state() appState {
 	s := appState{
-		ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName, Created: graphTime(a.created),
+		ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName, Created: a.created.String(),
 		SignInAudience: a.audience, IdentifierURIs: append([]string{}, a.identifierURIs...), Disabled: a.disabled,
 		Owners: guidTexts(a.owners), Credentials: a.states(),
 	}
@@ -111,7 +111,7 @@ func (a *application) state() appState {
 		s.ServicePrincipalID = a.principal.id.String()
 	}
 	if !a.live() {
-		s.Deleted = graphTime(a.deleted)
+		s.Deleted = a.deleted.String()
 	}
 	return s
 }
@@ -122,11 +122,11 @@ func (s *credentialSet) states() []credentialState {
 	for _, list := range [][]credential{s.secrets, s.removed} {
 		for _, c := range list {
 			cs := credentialState{
-				KeyID: c.keyID.String(), Hint: c.hint, DisplayName: c.displayName,
-				Start: graphTime(c.start), End: graphTime(c.end), Added: graphTime(c.made),
+				KeyID: c.keyID.String(), Hint: c.hint.String(), DisplayName: c.displayName,
+				Start: c.start.String(), End: c.end.String(), Added: c.made.String(),
 			}
-			if !c.removed.IsZero() {
-				cs.Removed = graphTime(c.removed)
+			if at := c.removed(); !at.isZero() {
+				cs.Removed = at.String()
 			}
 			states = append(states, cs)
 		}

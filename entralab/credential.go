@@ -1,7 +1,6 @@
 package entralab
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -34,38 +33,59 @@ func (g lag) at(pick float64) time.Duration {
 	return time.Duration(float64(g.total) * float64(i+1) / float64(n))
 }
 
-// credential is a secret's record. The value is not in it.
+// credential is a secret's record. The value is not in it. A large tenant
+// holds millions, so what few have sits behind a pointer.
 type credential struct {
 	keyID       guid
-	hint        string
+	hint        hint
 	displayName string
-	start, end  time.Time
-	made        time.Time
-	removed     time.Time // zero while the directory shows it
-	accept      lag
-	remove      lag // set on removal
-	salt        [16]byte
+	start, end  stamp
+	made        stamp
+	spread      *spread // nil for a secret that is known at once and not removed
 	hash        [sha256.Size]byte
 }
 
+// spread is how the news of a secret spreads. It is not changed once made.
+type spread struct {
+	accept  lag
+	removed stamp // zero while the directory shows the secret
+	remove  lag   // set on removal
+}
+
+// salt makes the hashes of one tenant worthless elsewhere. With the key id it
+// makes every hash differ, even of the same value.
+type salt [16]byte
+
 // matches compares in constant time. A fast hash is enough: a value has more
 // than 200 random bits.
-func (c *credential) matches(value string) bool {
-	hash := hashValue(c.salt, value)
+func (c *credential) matches(salt salt, value string) bool {
+	hash := hashValue(salt, c.keyID, value)
 	return subtle.ConstantTimeCompare(hash[:], c.hash[:]) == 1
 }
 
-func hashValue(salt [16]byte, value string) [sha256.Size]byte {
-	var buffer [128]byte // room for salt and value without an allocation
-	return sha256.Sum256(append(append(buffer[:0], salt[:]...), value...))
+func hashValue(salt salt, keyID guid, value string) [sha256.Size]byte {
+	var buffer [128]byte // room for the common value without an allocation
+	return sha256.Sum256(append(append(append(buffer[:0], salt[:]...), keyID[:]...), value...))
 }
 
 // known reports whether the replica that pick names knows the credential.
-func (c *credential) known(now time.Time, pick float64) bool {
-	if now.Before(c.made.Add(c.accept.at(pick))) {
+func (c *credential) known(now stamp, pick float64) bool {
+	if c.spread == nil {
+		return now >= c.made
+	}
+	at, s := now.time(), c.spread
+	if at.Before(c.made.time().Add(s.accept.at(pick))) {
 		return false
 	}
-	return c.removed.IsZero() || now.Before(c.removed.Add(c.remove.at(pick)))
+	return s.removed.isZero() || at.Before(s.removed.time().Add(s.remove.at(pick)))
+}
+
+// removed is zero while the directory shows the secret.
+func (c *credential) removed() stamp {
+	if c.spread == nil {
+		return 0
+	}
+	return c.spread.removed
 }
 
 // verdict is the token endpoint's opinion of a value.
@@ -89,6 +109,7 @@ func (s *credentialSet) set() *credentialSet { return s }
 // secretHolder is an application or a service principal.
 type secretHolder interface {
 	set() *credentialSet
+	home() *tenant
 	auditSecrets(l *Lab, by actor, at time.Time, added bool)
 	refuseByPolicy(spec SecretSpec) *graphError
 }
@@ -97,11 +118,11 @@ type secretHolder interface {
 // application and then those of its service principal, which sign in as the
 // same client (Microsoft documentation).
 func (a *application) check(value string, now time.Time, pick float64) (*credential, verdict) {
-	found, verdict := a.credentialSet.check(value, now, pick)
+	found, verdict := a.credentialSet.check(a.tenant.salt, value, stampOf(now), pick)
 	if verdict == valueAccepted || a.principal == nil {
 		return found, verdict
 	}
-	if other, better := a.principal.check(value, now, pick); better > verdict {
+	if other, better := a.principal.check(a.tenant.salt, value, stampOf(now), pick); better > verdict {
 		return other, better
 	}
 	return found, verdict
@@ -109,16 +130,16 @@ func (a *application) check(value string, now time.Time, pick float64) (*credent
 
 // check finds the credential a value belongs to. A value whose start lies
 // ahead counts as unknown: what the real service answers is not known.
-func (s *credentialSet) check(value string, now time.Time, pick float64) (*credential, verdict) {
+func (s *credentialSet) check(salt salt, value string, now stamp, pick float64) (*credential, verdict) {
 	var found *credential
 	best := valueUnknown
 	for _, list := range [2][]credential{s.secrets, s.removed} {
 		for i := range list {
 			c := &list[i]
-			if !c.matches(value) || !c.known(now, pick) || now.Before(c.start) {
+			if !c.matches(salt, value) || !c.known(now, pick) || now < c.start {
 				continue
 			}
-			if now.Before(c.end) {
+			if now < c.end {
 				return c, valueAccepted
 			}
 			found, best = c, valueExpired
@@ -168,20 +189,21 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 		keyID:       l.random.guid(),
 		hint:        hintOf(spec.Value),
 		displayName: spec.DisplayName,
-		start:       spec.Start.UTC().Truncate(tick),
-		end:         spec.End.UTC().Truncate(tick),
-		made:        spec.At.UTC().Truncate(tick),
-		accept:      lag{l.delay.Accept, l.delay.Replicas},
+		start:       stampOf(spec.Start),
+		end:         stampOf(spec.End),
+		made:        stampOf(spec.At),
 	}
-	rand.Read(c.salt[:]) // never fails
-	c.hash = hashValue(c.salt, spec.Value)
+	if l.delay.Accept > 0 {
+		c.spread = &spread{accept: lag{l.delay.Accept, l.delay.Replicas}}
+	}
+	c.hash = hashValue(h.home().salt, c.keyID, spec.Value)
 	s := h.set()
 	s.secrets = append(slices.Clip(s.secrets), c)
 	s.log = append(s.log, keyChange{c.keyID, c.displayName, true})
-	h.auditSecrets(l, by, c.made, true)
+	h.auditSecrets(l, by, c.made.time(), true)
 	return Secret{
-		KeyID: c.keyID.String(), Value: newSecretText(spec.Value), Hint: c.hint,
-		DisplayName: c.displayName, Start: c.start, End: c.end,
+		KeyID: c.keyID.String(), Value: newSecretText(spec.Value), Hint: c.hint.String(),
+		DisplayName: c.displayName, Start: c.start.time(), End: c.end.time(),
 	}
 }
 
@@ -196,11 +218,14 @@ func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
 	}
 	now := l.clock.now()
 	c := s.secrets[i]
-	c.removed = now
-	c.remove = lag{l.delay.Remove, l.delay.Replicas}
+	gone := spread{removed: stampOf(now), remove: lag{l.delay.Remove, l.delay.Replicas}}
+	if c.spread != nil {
+		gone.accept = c.spread.accept
+	}
+	c.spread = &gone
 	s.secrets = slices.Delete(slices.Clone(s.secrets), i, i+1)
-	s.removed = slices.DeleteFunc(s.removed, func(c credential) bool { return !now.Before(c.removed.Add(c.remove.total)) })
-	if c.remove.total > 0 {
+	s.removed = slices.DeleteFunc(s.removed, func(c credential) bool { return !now.Before(c.removed().time().Add(c.spread.remove.total)) })
+	if gone.remove.total > 0 {
 		s.removed = append(s.removed, c)
 	}
 	s.log = append(s.log, keyChange{c.keyID, c.displayName, false})

@@ -10,25 +10,25 @@ const keepDeleted = 30 * 24 * time.Hour
 // worked out from the date, so that a clock that is turned back brings back
 // what it had made to go.
 func (a *application) restorable(now time.Time) bool {
-	return !a.purged && !a.deleted.IsZero() && now.Before(a.deleted.Add(keepDeleted))
+	return !a.purged && !a.deleted.isZero() && stampOf(now) < a.deleted.add(keepDeleted)
 }
 
 // restorable reports whether the deleted items show a service principal that
 // was deleted on its own.
 func (p *servicePrincipal) restorable(now time.Time) bool {
-	return !p.purged && !p.deleted.IsZero() && now.Before(p.deleted.Add(keepDeleted))
+	return !p.purged && !p.deleted.isZero() && stampOf(now) < p.deleted.add(keepDeleted)
 }
 
 // deleteApp moves an application to the deleted items. Call with l.mu held.
 func (l *Lab) deleteApp(a *application, by actor, at time.Time) {
-	a.deleted = at.UTC().Truncate(tick)
+	a.deleted = stampOf(at)
 	l.auditApp(a, by, at, auditDeleteApp, nil)
 }
 
 // restoreApp brings a deleted application back with all it had. Call with l.mu
 // held.
 func (l *Lab) restoreApp(a *application, by actor, at time.Time) {
-	a.deleted = time.Time{}
+	a.deleted = 0
 	l.auditApp(a, by, at, auditRestoreApp, nil)
 }
 
@@ -51,7 +51,7 @@ func (l *Lab) purgeApp(a *application, by actor, at time.Time) {
 // deletePrincipal moves a service principal to the deleted items; its
 // application may get a new one. Call with l.mu held.
 func (l *Lab) deletePrincipal(p *servicePrincipal, by actor, at time.Time) {
-	p.deleted = at.UTC().Truncate(tick)
+	p.deleted = stampOf(at)
 	if p.app.principal == p {
 		p.app.principal = nil
 	}
@@ -64,7 +64,7 @@ func (l *Lab) restorePrincipal(p *servicePrincipal, by actor, at time.Time) bool
 	if !p.app.live() || p.app.principal != nil {
 		return false
 	}
-	p.deleted = time.Time{}
+	p.deleted = 0
 	p.app.principal = p
 	p.tenant.principalByClientID[p.clientID] = p
 	l.auditPrincipal(p, by, at, auditRestorePrincipal, nil)

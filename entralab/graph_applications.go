@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 var applications = &collection[*application]{
@@ -47,7 +46,7 @@ var applicationProperties = []property[*application]{
 		}
 		return a.createdBy.String()
 	}},
-	{name: "createdDateTime", get: func(a *application) any { return graphTime(a.created.Truncate(time.Second)) }},
+	{name: "createdDateTime", get: func(a *application) any { return a.created.seconds().String() }},
 	{name: "displayName",
 		get: func(a *application) any { return a.displayName },
 		set: func(a *application, v json.RawMessage) bool {

@@ -1,16 +1,13 @@
 package entralab
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // deletedDate is null while an object lives.
-func deletedDate(at time.Time) any {
-	if at.IsZero() {
+func deletedDate(at stamp) any {
+	if at.isZero() {
 		return nil
 	}
-	return graphTime(at.Truncate(time.Second))
+	return at.seconds().String()
 }
 
 func (c *graphCall) listDeletedApplications() (any, *graphError) {

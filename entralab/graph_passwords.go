@@ -8,11 +8,11 @@ func passwordCredential(c credential, value any) object {
 	return object{
 		{"customKeyIdentifier", nil},
 		{"displayName", nullable(c.displayName)},
-		{"endDateTime", graphTime(c.end)},
-		{"hint", c.hint},
+		{"endDateTime", c.end.String()},
+		{"hint", c.hint.String()},
 		{"keyId", c.keyID.String()},
 		{"secretText", value},
-		{"startDateTime", graphTime(c.start)},
+		{"startDateTime", c.start.String()},
 	}
 }
 

@@ -159,7 +159,7 @@ func (a *application) refuseByPolicy(spec SecretSpec) *graphError {
 	if policy == nil || !policy.enabled {
 		return nil
 	}
-	return policy.application.refuse(policy.id, a.created, spec)
+	return policy.application.refuse(policy.id, a.created.time(), spec)
 }
 
 // refuseByPolicy judges a new secret of a service principal.
@@ -168,5 +168,5 @@ func (p *servicePrincipal) refuseByPolicy(spec SecretSpec) *graphError {
 	if policy == nil || !policy.enabled {
 		return nil
 	}
-	return policy.principal.refuse(policy.id, p.created, spec)
+	return policy.principal.refuse(policy.id, p.created.time(), spec)
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 var principals = &collection[*servicePrincipal]{
@@ -46,7 +45,7 @@ var principalProperties = []property[*servicePrincipal]{
 	{name: "appRoleAssignmentRequired",
 		get: func(p *servicePrincipal) any { return p.assignmentRequired },
 		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.assignmentRequired) }},
-	{name: "createdDateTime", get: func(p *servicePrincipal) any { return graphTime(p.created.Truncate(time.Second)) }},
+	{name: "createdDateTime", get: func(p *servicePrincipal) any { return p.created.seconds().String() }},
 	keptByPrincipal("description", "null"),
 	{name: "disabledByMicrosoftStatus", get: func(*servicePrincipal) any { return nil }},
 	{name: "displayName", get: func(p *servicePrincipal) any { return p.displayName() }},

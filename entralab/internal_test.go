@@ -36,7 +36,7 @@ func TestValuesAreKeptAsSaltedHashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets := l.home.apps[len(l.home.apps)-1].secrets
-	if bytes.Equal(secrets[0].hash[:], secrets[1].hash[:]) || !secrets[0].matches(value) || secrets[0].matches(value+"x") {
+	if bytes.Equal(secrets[0].hash[:], secrets[1].hash[:]) || !secrets[0].matches(l.home.salt, value) || secrets[0].matches(l.home.salt, value+"x") {
 		t.Errorf("hashes %x and %x", secrets[0].hash, secrets[1].hash)
 	}
 }

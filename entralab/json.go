@@ -68,6 +68,6 @@ func nullable(s string) any {
 
 // graphTime writes a date as the directory does: seconds, and seven digits
 // after them when there are any.
-func graphTime(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05.9999999Z")
-}
+func graphTime(t time.Time) string { return t.UTC().Format(graphLayout) }
+
+const graphLayout = "2006-01-02T15:04:05.9999999Z"

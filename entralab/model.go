@@ -1,6 +1,7 @@
 package entralab
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ type tenant struct {
 	id          guid
 	displayName string
 	domain      string
+	salt        salt
 	graph       *servicePrincipal // Microsoft Graph itself
 	users       []*user           // users[0] is the person in the portal
 
@@ -43,17 +45,17 @@ type application struct {
 	id, clientID   guid
 	displayName    string
 	audience       string
-	created        time.Time
-	deleted        time.Time // zero while it lives
-	purged         bool      // gone from the deleted items too
-	createdBy      guid      // client id of the creating app, zero for a person
+	created        stamp
+	deleted        stamp // zero while it lives
+	purged         bool  // gone from the deleted items too
+	createdBy      guid  // client id of the creating app, zero for a person
 	disabled       bool
 	tokenVersion   int // api.requestedAccessTokenVersion, 0 for null
 	identifierURIs []string
 	owners         []guid
 	credentialSet
 	federated []federatedCredential
-	policy    *managementPolicy // nil: the tenant\'s
+	policy    *managementPolicy // nil: the tenant's
 	principal *servicePrincipal
 	kept      map[string]json.RawMessage // properties that only read back
 }
@@ -63,8 +65,8 @@ type servicePrincipal struct {
 	tenant             *tenant
 	ordinal            int // place in tenant.principals
 	id, clientID       guid
-	created            time.Time
-	deleted            time.Time // on its own; see live
+	created            stamp
+	deleted            stamp // on its own; see live
 	purged             bool
 	enabled            bool
 	assignmentRequired bool
@@ -107,12 +109,15 @@ func secretLimit(audience string) int {
 	return 1000
 }
 
-func (a *application) live() bool { return a.deleted.IsZero() && !a.purged }
+func (a *application) home() *tenant      { return a.tenant }
+func (p *servicePrincipal) home() *tenant { return p.tenant }
+
+func (a *application) live() bool { return a.deleted.isZero() && !a.purged }
 
 // live reports whether p can be found: deleting an application in its home
 // tenant takes the service principal along (Microsoft documentation).
 func (p *servicePrincipal) live() bool {
-	return p.deleted.IsZero() && !p.purged && (p.app == nil || p.app.live())
+	return p.deleted.isZero() && !p.purged && (p.app == nil || p.app.live())
 }
 
 // displayName follows the application's.
@@ -230,11 +235,12 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 		t.users = append(t.users, &user{i, l.random.guid(), name, mail})
 	}
 	t.graph = t.insertPrincipal(&servicePrincipal{
-		id: l.random.guid(), clientID: graphAppID, created: at.UTC().Truncate(tick), enabled: true,
+		id: l.random.guid(), clientID: graphAppID, created: stampOf(at), enabled: true,
 	})
 	t.insertPrincipal(&servicePrincipal{
-		id: l.random.guid(), clientID: outlookAppID, created: at.UTC().Truncate(tick), enabled: true,
+		id: l.random.guid(), clientID: outlookAppID, created: stampOf(at), enabled: true,
 	})
+	rand.Read(t.salt[:]) // never fails
 	l.tenants = append(l.tenants, t)
 	return t
 }
@@ -252,7 +258,7 @@ func (t *tenant) insertPrincipal(p *servicePrincipal) *servicePrincipal {
 func (l *Lab) createApp(t *tenant, by actor, at time.Time, displayName, audience string) *application {
 	a := &application{
 		tenant: t, ordinal: len(t.apps), id: l.random.guid(), clientID: l.random.guid(),
-		displayName: displayName, audience: audience, created: at.UTC().Truncate(tick), createdBy: by.clientID,
+		displayName: displayName, audience: audience, created: stampOf(at), createdBy: by.clientID,
 	}
 	t.apps = append(t.apps, a)
 	t.appByID[a.id] = a
@@ -265,7 +271,7 @@ func (l *Lab) createApp(t *tenant, by actor, at time.Time, displayName, audience
 // held.
 func (l *Lab) createPrincipal(a *application, by actor, at time.Time) *servicePrincipal {
 	p := a.tenant.insertPrincipal(&servicePrincipal{
-		id: l.random.guid(), clientID: a.clientID, created: at.UTC().Truncate(tick), enabled: true, app: a,
+		id: l.random.guid(), clientID: a.clientID, created: stampOf(at), enabled: true, app: a,
 	})
 	a.principal = p
 	l.auditPrincipal(p, by, at, auditAddPrincipal, nil)

@@ -139,9 +139,9 @@ func secretsSummary(secrets []credential, now time.Time) string {
 
 func secretStatus(c credential, now time.Time) string {
 	switch {
-	case !now.Before(c.end):
+	case !now.Before(c.end.time()):
 		return "expired"
-	case now.Before(c.start):
+	case now.Before(c.start.time()):
 		return "not yet valid"
 	}
 	return "valid"
@@ -192,7 +192,7 @@ func (l *Lab) appView(objectID string) (appView, bool) {
 		Disabled: a.disabled || a.principal != nil && !a.principal.enabled, Deleted: !a.live(),
 	}
 	for _, c := range a.secrets {
-		view.Secrets = append(view.Secrets, secretRow{c.displayName, portalDate(c.start), portalDate(c.end), secretStatus(c, now), c.hint, c.keyID.String()})
+		view.Secrets = append(view.Secrets, secretRow{c.displayName, portalDate(c.start.time()), portalDate(c.end.time()), secretStatus(c, now), c.hint.String(), c.keyID.String()})
 	}
 	for _, owner := range a.owners {
 		view.Owners = append(view.Owners, a.tenant.nameOf(owner))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+	"unicode/utf8"
 )
 
 // App is an application registration as the lab hands it out.
@@ -79,27 +80,41 @@ const valueAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 // after the first three (seen in public samples, 2026-11). It is drawn from
 // crypto/rand, never from the seed, because the seed is public.
 func generateValue() string {
-	value := make([]byte, 40)
-	for i := range value {
-		value[i] = randomLetter()
-	}
-	copy(value[3:], "8Q~")
-	return string(value)
-}
-
-func randomLetter() byte {
 	const n = len(valueAlphabet)
-	var b [1]byte
-	for {
-		rand.Read(b[:])          // never fails
-		if int(b[0]) < 256/n*n { // so that every letter is as likely
-			return valueAlphabet[int(b[0])%n]
+	var value [40]byte
+	var block [64]byte // one read seldom has too few letters
+	for size := 0; size < len(value); {
+		rand.Read(block[:]) // never fails
+		for _, b := range block {
+			if size < len(value) && int(b) < 256/n*n { // so that every letter is as likely
+				value[size] = valueAlphabet[int(b)%n]
+				size++
+			}
 		}
 	}
+	copy(value[3:], "8Q~")
+	return string(value[:])
 }
 
 // hintOf returns what Graph shows of a value: its first three characters.
-func hintOf(value string) string {
-	letters := []rune(value)
-	return string(letters[:min(3, len(letters))])
+func hintOf(value string) hint {
+	var h hint
+	letters := 0
+	for _, letter := range value { // what is not UTF-8 counts as U+FFFD
+		if letters == 3 {
+			break
+		}
+		h.size += uint8(utf8.EncodeRune(h.text[h.size:], letter))
+		letters++
+	}
+	return h
 }
+
+// hint has room for any three letters. It is no string, which would take as
+// much and the text besides.
+type hint struct {
+	size uint8
+	text [3 * utf8.UTFMax]byte
+}
+
+func (h hint) String() string { return string(h.text[:h.size]) }
