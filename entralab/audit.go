@@ -95,7 +95,20 @@ func (l *Lab) auditPrincipal(p *servicePrincipal, by actor, at time.Time, what a
 	return e
 }
 
+// auditRetention is how long the audit log keeps entries, with a P1 or P2
+// licence (Microsoft documentation, 2026-01).
+const auditRetention = 30 * 24 * time.Hour
+
+// inAuditLog reports whether the log still shows an entry of that date.
+func (l *Lab) inAuditLog(at stamp) bool {
+	return at >= stampOf(l.clock.now().Add(-auditRetention))
+}
+
+// appendAudit adds an entry unless it is too old to be ever seen.
 func (l *Lab) appendAudit(t *tenant, e *audit) {
+	if !l.inAuditLog(stampOf(e.at)) {
+		return
+	}
 	e.ordinal = len(t.audits)
 	e.correlation = l.random.guid()
 	e.id = "Directory_" + e.correlation.String() + "_" + strconv.Itoa(e.ordinal)
@@ -119,8 +132,16 @@ type keySets struct {
 	n  int            // changes up to and with this one
 }
 
+// keySets is the latest change. An entry that is too old for the log has none.
+func (s *credentialSet) keySets() keySets {
+	if s.past == nil {
+		return keySets{}
+	}
+	return keySets{s, len(s.past.log)}
+}
+
 func (k keySets) change() change {
-	return change{"KeyDescription", keyDescription(k.of.log[:k.n-1]), keyDescription(k.of.log[:k.n])}
+	return change{"KeyDescription", keyDescription(k.of.past.log[:k.n-1]), keyDescription(k.of.past.log[:k.n])}
 }
 
 // auditSecrets writes what a live tenant writes when a secret is added or
@@ -128,7 +149,7 @@ func (k keySets) change() change {
 // the objects were updated (recorded 2026-04). Call with l.mu held.
 func (a *application) auditSecrets(l *Lab, by actor, at time.Time, _ bool) {
 	entry := l.auditApp(a, by, at, auditSecretsOfApp, []change{includes("KeyDescription")})
-	entry.keys = keySets{a.set(), len(a.log)}
+	entry.keys = a.keySets()
 	l.auditApp(a, by, at, auditUpdateApp, []change{includes()}).correlation = entry.correlation
 	if a.principal != nil {
 		l.auditPrincipal(a.principal, by, at, auditUpdatePrincipal, []change{includes()}).correlation = entry.correlation
@@ -142,7 +163,7 @@ func (p *servicePrincipal) auditSecrets(l *Lab, by actor, at time.Time, added bo
 	if added {
 		what = auditAddKeys
 	}
-	l.auditPrincipal(p, by, at, what, []change{includes("KeyDescription")}).keys = keySets{p.set(), len(p.log)}
+	l.auditPrincipal(p, by, at, what, []change{includes("KeyDescription")}).keys = p.keySets()
 }
 
 // keyDescription is a JSON list of texts that look like lists: the secrets

@@ -95,7 +95,7 @@ func (c *controlCall) act(sent portalCommand) (any, *problem) {
 func (l *Lab) findDeletedApp(objectID string) *application {
 	id, _ := parseGUID(objectID)
 	for _, t := range l.tenants {
-		if a := t.appByID[id]; a != nil && a.restorable(l.clock.now()) {
+		if a := t.appByID(id); a != nil && a.restorable(l.clock.now()) {
 			return a
 		}
 	}
@@ -129,7 +129,7 @@ func portalAddSecret(l *Lab, a *application, sent portalCommand) (any, Write, *p
 		return nil, Write{}, badCommand(err.Error())
 	}
 	context := member{"@odata.context", l.graphURL + "/v1.0/$metadata#microsoft.graph.passwordCredential"}
-	return mintedPassword(context, a, secret), Write{"mint", secret.KeyID}, nil
+	return mintedPassword(context, a, secret), Write{Kind: "mint", KeyID: secret.KeyID}, nil
 }
 
 func portalDeleteSecret(l *Lab, a *application, sent portalCommand) (any, Write, *problem) {
@@ -137,7 +137,7 @@ func portalDeleteSecret(l *Lab, a *application, sent portalCommand) (any, Write,
 	if !ok || !l.removeSecret(a, a.tenant.portal(), id) {
 		return nil, Write{}, &problem{http.StatusNotFound, "the app has no secret with the key id " + strconv.Quote(*sent.KeyID)}
 	}
-	return nil, Write{"remove", id.String()}, nil
+	return nil, Write{Kind: "remove", KeyID: id.String()}, nil
 }
 
 // portalDisable turns both switches that stop an app from signing in: the

@@ -119,7 +119,7 @@ func (a *application) state() appState {
 // states lists the secrets, those that are only still accepted somewhere last.
 func (s *credentialSet) states() []credentialState {
 	states := []credentialState{}
-	for _, list := range [][]credential{s.secrets, s.removed} {
+	for _, list := range [][]credential{s.secrets, s.removed()} {
 		for _, c := range list {
 			cs := credentialState{
 				KeyID: c.keyID.String(), Hint: c.hint.String(), DisplayName: c.displayName,

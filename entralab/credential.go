@@ -100,8 +100,41 @@ const (
 // credentialSet is the secrets of one application or service principal.
 type credentialSet struct {
 	secrets []credential
+	past    *past // nil when nothing happened that anybody may ask for
+}
+
+// past is what happened to a set of secrets.
+type past struct {
 	removed []credential // still accepted somewhere, see Delay
 	log     []keyChange  // all additions and removals, for the audit log
+}
+
+// history makes the past, which starts from the secrets at hand: those that
+// were added before the audit log begins.
+func (s *credentialSet) history() *past {
+	if s.past == nil {
+		s.past = &past{}
+		for _, c := range s.secrets {
+			s.past.log = append(s.past.log, keyChange{c.keyID, c.displayName, true})
+		}
+	}
+	return s.past
+}
+
+// removed lists the secrets that are gone and still accepted somewhere.
+func (s *credentialSet) removed() []credential {
+	if s.past == nil {
+		return nil
+	}
+	return s.past.removed
+}
+
+// forget leaves no secrets, but what the audit log tells of them.
+func (s *credentialSet) forget() credentialSet {
+	if s.past == nil {
+		return credentialSet{}
+	}
+	return credentialSet{past: &past{log: s.past.log}}
 }
 
 func (s *credentialSet) set() *credentialSet { return s }
@@ -133,7 +166,7 @@ func (a *application) check(value string, now time.Time, pick float64) (*credent
 func (s *credentialSet) check(salt salt, value string, now stamp, pick float64) (*credential, verdict) {
 	var found *credential
 	best := valueUnknown
-	for _, list := range [2][]credential{s.secrets, s.removed} {
+	for _, list := range [2][]credential{s.secrets, s.removed()} {
 		for i := range list {
 			c := &list[i]
 			if !c.matches(salt, value) || !c.known(now, pick) || now < c.start {
@@ -198,8 +231,11 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 	}
 	c.hash = hashValue(h.home().salt, c.keyID, spec.Value)
 	s := h.set()
+	if s.past != nil || l.inAuditLog(c.made) {
+		past := s.history()
+		past.log = append(past.log, keyChange{c.keyID, c.displayName, true})
+	}
 	s.secrets = append(slices.Clip(s.secrets), c)
-	s.log = append(s.log, keyChange{c.keyID, c.displayName, true})
 	h.auditSecrets(l, by, c.made.time(), true)
 	return Secret{
 		KeyID: c.keyID.String(), Value: newSecretText(spec.Value), Hint: c.hint.String(),
@@ -223,12 +259,13 @@ func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
 		gone.accept = c.spread.accept
 	}
 	c.spread = &gone
+	past := s.history() // before the secret goes
 	s.secrets = slices.Delete(slices.Clone(s.secrets), i, i+1)
-	s.removed = slices.DeleteFunc(s.removed, func(c credential) bool { return !now.Before(c.removed().time().Add(c.spread.remove.total)) })
+	past.removed = slices.DeleteFunc(past.removed, func(c credential) bool { return !now.Before(c.removed().time().Add(c.spread.remove.total)) })
 	if gone.remove.total > 0 {
-		s.removed = append(s.removed, c)
+		past.removed = append(past.removed, c)
 	}
-	s.log = append(s.log, keyChange{c.keyID, c.displayName, false})
+	past.log = append(past.log, keyChange{c.keyID, c.displayName, false})
 	h.auditSecrets(l, by, now, false)
 	return true
 }

@@ -36,12 +36,9 @@ func (l *Lab) restoreApp(a *application, by actor, at time.Time) {
 // It keeps its place in the list, which page tokens count on. Call with l.mu
 // held.
 func (l *Lab) purgeApp(a *application, by actor, at time.Time) {
-	t := a.tenant
 	a.purged = true
 	a.setURIs(nil)
-	a.credentialSet = credentialSet{log: a.log} // what the audit log tells of
-	delete(t.appByID, a.id)
-	delete(t.appByClientID, a.clientID)
+	a.credentialSet = a.forget()
 	if a.principal != nil {
 		l.forgetPrincipal(a.principal)
 	}
@@ -66,7 +63,6 @@ func (l *Lab) restorePrincipal(p *servicePrincipal, by actor, at time.Time) bool
 	}
 	p.deleted = 0
 	p.app.principal = p
-	p.tenant.principalByClientID[p.clientID] = p
 	l.auditPrincipal(p, by, at, auditRestorePrincipal, nil)
 	return true
 }
@@ -80,9 +76,5 @@ func (l *Lab) purgePrincipal(p *servicePrincipal, by actor, at time.Time) {
 
 func (l *Lab) forgetPrincipal(p *servicePrincipal) {
 	p.purged = true
-	p.credentialSet = credentialSet{log: p.log}
-	delete(p.tenant.principalByID, p.id)
-	if p.tenant.principalByClientID[p.clientID] == p {
-		delete(p.tenant.principalByClientID, p.clientID)
-	}
+	p.credentialSet = p.forget()
 }

@@ -129,16 +129,20 @@ func (c *graphCall) listApplications() (any, *graphError) {
 	return page(c, applications, q, narrow(q, c.tenant.apps, c.tenant.appByID, c.tenant.appByClientID)), nil
 }
 
-// narrow takes the one candidate of a filter by id from the maps, so that the
+// narrow takes the one candidate of a filter by id from the indexes, so that the
 // commonest query does not read a whole large tenant.
-func narrow[T item](q listQuery[T], all []T, byID, byClientID map[guid]T) []T {
-	for property, lookup := range map[string]map[guid]T{"id": byID, "appId": byClientID} {
+func narrow[T interface {
+	item
+	comparable
+}](q listQuery[T], all []T, byID, byClientID func(guid) T) []T {
+	var none T
+	for property, lookup := range map[string]func(guid) T{"id": byID, "appId": byClientID} {
 		value, ok := q.keyed[property]
 		if !ok {
 			continue
 		}
 		id, _ := parseGUID(value)
-		if it, found := lookup[id]; found {
+		if it := lookup(id); it != none {
 			return []T{it}
 		}
 		return nil

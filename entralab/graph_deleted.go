@@ -35,11 +35,11 @@ func (c *graphCall) deletedItem() (*application, *servicePrincipal, *graphError)
 	if !ok { // recalled
 		return nil, nil, badRequest("Request_BadRequest", "Invalid object identifier '"+c.keys[0]+"'.")
 	}
-	if a := c.tenant.appByID[id]; a != nil && a.restorable(c.now) {
+	if a := c.tenant.appByID(id); a != nil && a.restorable(c.now) {
 		c.about(a)
 		return a, nil, nil
 	}
-	if p := c.tenant.principalByID[id]; p != nil && p.restorable(c.now) {
+	if p := c.tenant.principalByID(id); p != nil && p.restorable(c.now) {
 		c.about(p.app)
 		return nil, p, nil
 	}

@@ -35,8 +35,8 @@ func (c *graphCall) listAudits() (any, *graphError) {
 	if refused != nil {
 		return nil, refused
 	}
-	until := c.now.Add(-c.lab.logLag.audit)
-	q.listed = func(e *audit) bool { return !e.at.After(until) }
+	from, until := c.now.Add(-auditRetention), c.now.Add(-c.lab.logLag.audit)
+	q.listed = func(e *audit) bool { return !e.at.Before(from) && !e.at.After(until) }
 	return page(c, audits, q, c.tenant.audits), nil
 }
 

@@ -86,7 +86,7 @@ func (t *tenant) signIns(events []Event) []*loggedSignIn {
 			continue
 		}
 		id, ok := parseGUID(e.ObjectID)
-		if a := t.appByID[id]; ok && a != nil && a.principal != nil {
+		if a := t.appByID(id); ok && a != nil && a.principal != nil {
 			found = append(found, &loggedSignIn{e, a, a.principal})
 		}
 	}

@@ -27,8 +27,8 @@ type Event struct {
 
 // Write says what an [Event] changed.
 //
-// Kinds: mint, remove (secrets); create-app, update-app, delete-app,
-// restore-app, purge-app, disable-app, enable-app, rename;
+// Kinds: mint, remove (secrets); create-app, create-apps, update-app,
+// delete-app, restore-app, purge-app, disable-app, enable-app, rename;
 // create-service-principal, and the same with update, delete, restore and
 // purge; add-owner, remove-owner, grant, revoke, update-federated;
 // create-policy, update-policy, delete-policy, assign-policy,
@@ -36,6 +36,7 @@ type Event struct {
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`
+	Count int    `json:"count,omitempty"` // of apps, for create-apps
 }
 
 const (

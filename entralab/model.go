@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// tenant is one directory. Lookups by either id are maps; the slices keep the
-// order of creation, which is the order of lists.
+// tenant is one directory. The slices keep the order of creation, which is the
+// order of lists; the indexes find an object by its ids.
 type tenant struct {
 	id          guid
 	displayName string
 	domain      string
 	salt        salt
 	graph       *servicePrincipal // Microsoft Graph itself
+	exchange    *servicePrincipal // Office 365 Exchange Online
 	users       []*user           // users[0] is the person in the portal
 
-	apps          []*application // deleted ones stay, for restore-app
-	appByID       map[guid]*application
-	appByClientID map[guid]*application
-	appByURI      map[string]*application
+	apps           []*application // deleted ones stay, for restore-app
+	appsByID       index
+	appsByClientID index
+	appByURI       map[string]*application
 
-	principals          []*servicePrincipal
-	principalByID       map[guid]*servicePrincipal
-	principalByClientID map[guid]*servicePrincipal
+	principals     []*servicePrincipal
+	principalsByID index
 
 	audits   []*audit
 	policy   *managementPolicy   // the tenant's default, nil until it is set
@@ -158,29 +158,71 @@ func (p *servicePrincipal) rolesFor(api guid) []string {
 	return names
 }
 
+func (a *application) objectID() guid      { return a.id }
+func (a *application) appID() guid         { return a.clientID }
+func (p *servicePrincipal) objectID() guid { return p.id }
+
+// appByID finds an application that is not gone for good.
+func (t *tenant) appByID(id guid) *application {
+	if a := find(&t.appsByID, t.apps, (*application).objectID, id); a != nil && !a.purged {
+		return a
+	}
+	return nil
+}
+
+// appByClientID finds an application that is not gone for good.
+func (t *tenant) appByClientID(id guid) *application {
+	if a := find(&t.appsByClientID, t.apps, (*application).appID, id); a != nil && !a.purged {
+		return a
+	}
+	return nil
+}
+
+// principalByID finds a service principal that is not gone for good.
+func (t *tenant) principalByID(id guid) *servicePrincipal {
+	if p := find(&t.principalsByID, t.principals, (*servicePrincipal).objectID, id); p != nil && !p.purged {
+		return p
+	}
+	return nil
+}
+
+// principalByClientID finds the service principal that an application has now.
+func (t *tenant) principalByClientID(id guid) *servicePrincipal {
+	switch id {
+	case t.graph.clientID:
+		return t.graph
+	case t.exchange.clientID:
+		return t.exchange
+	}
+	if a := t.appByClientID(id); a != nil {
+		return a.principal
+	}
+	return nil
+}
+
 func (t *tenant) app(id guid) *application {
-	if a := t.appByID[id]; a != nil && a.live() {
+	if a := t.appByID(id); a != nil && a.live() {
 		return a
 	}
 	return nil
 }
 
 func (t *tenant) appWithClientID(id guid) *application {
-	if a := t.appByClientID[id]; a != nil && a.live() {
+	if a := t.appByClientID(id); a != nil && a.live() {
 		return a
 	}
 	return nil
 }
 
 func (t *tenant) principal(id guid) *servicePrincipal {
-	if p := t.principalByID[id]; p != nil && p.live() {
+	if p := t.principalByID(id); p != nil && p.live() {
 		return p
 	}
 	return nil
 }
 
 func (t *tenant) principalWithClientID(id guid) *servicePrincipal {
-	if p := t.principalByClientID[id]; p != nil && p.live() {
+	if p := t.principalByClientID(id); p != nil && p.live() {
 		return p
 	}
 	return nil
@@ -221,14 +263,10 @@ func (l *Lab) findApp(objectID string) *application {
 // two people.
 func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 	t := &tenant{
-		id:                  l.random.guid(),
-		displayName:         displayName,
-		domain:              domain,
-		appByID:             map[guid]*application{},
-		appByClientID:       map[guid]*application{},
-		appByURI:            map[string]*application{},
-		principalByID:       map[guid]*servicePrincipal{},
-		principalByClientID: map[guid]*servicePrincipal{},
+		id:          l.random.guid(),
+		displayName: displayName,
+		domain:      domain,
+		appByURI:    map[string]*application{},
 	}
 	for i, name := range []string{"Lab Admin", "Ada Example"} {
 		mail := strings.ToLower(strings.ReplaceAll(name, " ", "-")) + "@" + domain
@@ -237,7 +275,7 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 	t.graph = t.insertPrincipal(&servicePrincipal{
 		id: l.random.guid(), clientID: graphAppID, created: stampOf(at), enabled: true,
 	})
-	t.insertPrincipal(&servicePrincipal{
+	t.exchange = t.insertPrincipal(&servicePrincipal{
 		id: l.random.guid(), clientID: outlookAppID, created: stampOf(at), enabled: true,
 	})
 	rand.Read(t.salt[:]) // never fails
@@ -248,8 +286,7 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 func (t *tenant) insertPrincipal(p *servicePrincipal) *servicePrincipal {
 	p.tenant, p.ordinal = t, len(t.principals)
 	t.principals = append(t.principals, p)
-	t.principalByID[p.id] = p
-	t.principalByClientID[p.clientID] = p
+	indexLast(&t.principalsByID, t.principals, (*servicePrincipal).objectID)
 	return p
 }
 
@@ -261,8 +298,8 @@ func (l *Lab) createApp(t *tenant, by actor, at time.Time, displayName, audience
 		displayName: displayName, audience: audience, created: stampOf(at), createdBy: by.clientID,
 	}
 	t.apps = append(t.apps, a)
-	t.appByID[a.id] = a
-	t.appByClientID[a.clientID] = a
+	indexLast(&t.appsByID, t.apps, (*application).objectID)
+	indexLast(&t.appsByClientID, t.apps, (*application).appID)
 	l.auditApp(a, by, at, auditAddApp, nil)
 	return a
 }

@@ -62,7 +62,7 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	}
 	a := t.appByURI[asked]
 	if id, ok := parseGUID(strings.TrimPrefix(name, "api://")); ok && a == nil {
-		a = t.appByClientID[id]
+		a = t.appByClientID(id)
 	}
 	if a == nil || !a.live() || a.principal == nil {
 		return resource{}, false

@@ -11,9 +11,12 @@ import (
 // AppSpec is an application to add. The zero AppSpec is an app of the home
 // tenant with a service principal, no permissions and no secrets.
 type AppSpec struct {
-	TenantID           string   // default: the home tenant
-	DisplayName        string   // default "app"
-	SignInAudience     string   // default AzureADMyOrg
+	TenantID       string // default: the home tenant
+	DisplayName    string // default "app"
+	SignInAudience string // default AzureADMyOrg
+	// At is when the directory and its audit log say the app and its secrets
+	// were added. Default: now. The log keeps 30 days.
+	At                 time.Time
 	Permissions        []string // app roles of Microsoft Graph and Exchange by name, such as "User.Read.All" and "SMTP.SendAsApp"
 	NoServicePrincipal bool
 	Secrets            []SecretSpec
@@ -33,7 +36,7 @@ type SecretSpec struct {
 	// after Start. Both may lie in the past.
 	Start, End time.Time
 	// At is when the directory and its audit log say it was added. Default:
-	// now. A secret added longer ago than the delay is accepted at once.
+	// the app's, or now. A secret added longer ago than the delay is accepted at once.
 	At time.Time
 	// Value replaces the generated one. Only tests want it, for instance for
 	// the characters of older values such as + and %.
@@ -41,8 +44,8 @@ type SecretSpec struct {
 }
 
 // seedAge is how long ago the seeded apps and secrets were made: long enough
-// that nobody takes a secret for a young one.
-const seedAge = 30 * 24 * time.Hour
+// that nobody takes a secret for a young one, and the audit log still tells.
+const seedAge = auditRetention - 24*time.Hour
 
 // seed fills the two tenants.
 func (l *Lab) seed() {
@@ -102,14 +105,8 @@ func (a App) clone() App {
 func (l *Lab) AddApp(spec AppSpec) (App, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := l.home
-	if spec.TenantID != "" {
-		if t = l.tenantNamed(spec.TenantID); t == nil {
-			return App{}, fmt.Errorf("entralab: add app: no tenant %q", spec.TenantID)
-		}
-	}
 	now := l.clock.now()
-	app, err := l.addApp(t, spec, now)
+	app, err := l.addSpec(spec, now)
 	if err != nil {
 		return App{}, fmt.Errorf("entralab: add app: %w", err)
 	}
@@ -120,12 +117,46 @@ func (l *Lab) AddApp(spec AppSpec) (App, error) {
 	return app, nil
 }
 
+// AddApps registers n applications at once, for tenants of a million. spec is
+// called for each, from 0, and must not use the lab, which stands still
+// meanwhile. Generated values are forgotten: only a secret whose spec has a
+// Value can sign in. The history gets one event with the number of apps. After
+// an error the apps before the bad one stay.
+func (l *Lab) AddApps(n int, spec func(i int) AppSpec) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.now()
+	added := 0
+	var failed error
+	for ; added < n; added++ {
+		if _, err := l.addSpec(spec(added), now); err != nil {
+			failed = fmt.Errorf("entralab: add app %d of %d: %w", added, n, err)
+			break
+		}
+	}
+	event := portalEvent("", "", "create-apps", "")
+	event.Write.Count = added
+	l.history.add(now, event)
+	return failed
+}
+
 // portalEvent is what the history says of a change made by a person.
 func portalEvent(clientID, objectID, kind, keyID string) Event {
 	return Event{
 		Surface: surfaceControl, AppID: clientID, ObjectID: objectID, KeyID: keyID,
 		Outcome: outcomeOK, Write: &Write{Kind: kind, KeyID: keyID},
 	}
+}
+
+// addSpec finds the tenant. Call with l.mu held.
+func (l *Lab) addSpec(spec AppSpec, at time.Time) (App, error) {
+	t := l.home
+	if spec.TenantID != "" {
+		if t = l.tenantNamed(spec.TenantID); t == nil {
+			return App{}, fmt.Errorf("no tenant %q", spec.TenantID)
+		}
+	}
+	return l.addApp(t, spec, at)
 }
 
 // addApp checks the whole spec before it writes anything. Call with l.mu held.
@@ -157,8 +188,17 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 		}
 	}
 	now := l.clock.now()
+	if spec.At.After(now) || !spec.At.IsZero() && spec.At.Before(earliest) {
+		return App{}, errors.New("an app must be added between 1970 and now")
+	}
+	if !spec.At.IsZero() {
+		at = spec.At
+	}
 	secrets := make([]SecretSpec, len(spec.Secrets))
 	for i, secret := range spec.Secrets {
+		if secret.At.IsZero() {
+			secret.At = at
+		}
 		secrets[i] = secret.withDefaults(now)
 		if err := secrets[i].check(now); err != nil {
 			return App{}, err

@@ -84,7 +84,7 @@ func (l *Lab) Record(e Event) {
 	defer l.mu.Unlock()
 	if id, ok := parseGUID(e.AppID); ok && e.ObjectID == "" {
 		for _, t := range l.tenants {
-			if a := t.appByClientID[id]; a != nil {
+			if a := t.appByClientID(id); a != nil {
 				e.ObjectID = a.id.String()
 				break
 			}
