@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -134,6 +135,30 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	w.Write(out)
+	l.answers.put(out)
+}
+
+// answerBuffers are used again, since a page of a long list takes megabytes.
+type answerBuffers struct{ pool sync.Pool }
+
+// Buffers of common answers are not worth keeping; a page of a thousand common
+// apps has room in the largest that are kept.
+const (
+	minKeptBuffer = 64 << 10
+	maxKeptBuffer = 8 << 20
+)
+
+func (p *answerBuffers) get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+func (p *answerBuffers) put(b []byte) {
+	if cap(b) >= minKeptBuffer && cap(b) <= maxKeptBuffer {
+		p.pool.Put(&b)
+	}
 }
 
 // answer runs the call and writes it into the history. Reads run side by side;
@@ -159,7 +184,7 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
 	c.event.Status = status
 	l.history.add(c.now, c.event)
 	if answer != nil {
-		out = encodeJSON(answer)
+		out = appendJSON(l.answers.get(), answer)
 	}
 	return status, out
 }

@@ -35,9 +35,13 @@ func keptByApp(name, empty string) property[*application] {
 
 // applicationProperties are those of Graph's schema (2026-08).
 var applicationProperties = []property[*application]{
-	{name: "id", get: func(a *application) any { return a.id.String() }},
+	{name: "id",
+		get:   func(a *application) any { return a.id.String() },
+		write: func(b []byte, a *application) []byte { return a.id.appendJSON(b) }},
 	{name: "deletedDateTime", get: func(a *application) any { return deletedDate(a.deleted) }},
-	{name: "appId", get: func(a *application) any { return a.clientID.String() }},
+	{name: "appId",
+		get:   func(a *application) any { return a.clientID.String() },
+		write: func(b []byte, a *application) []byte { return a.clientID.appendJSON(b) }},
 	{name: "applicationTemplateId", get: func(*application) any { return nil }},
 	{name: "disabledByMicrosoftStatus", get: func(*application) any { return nil }},
 	{name: "createdByAppId", get: func(a *application) any {
@@ -46,16 +50,20 @@ var applicationProperties = []property[*application]{
 		}
 		return a.createdBy.String()
 	}},
-	{name: "createdDateTime", get: func(a *application) any { return a.created.seconds().String() }},
+	{name: "createdDateTime",
+		get:   func(a *application) any { return a.created.seconds().String() },
+		write: func(b []byte, a *application) []byte { return a.created.seconds().appendJSON(b) }},
 	{name: "displayName",
-		get: func(a *application) any { return a.displayName },
+		get:   func(a *application) any { return a.displayName },
+		write: func(b []byte, a *application) []byte { return appendText(b, a.displayName) },
 		set: func(a *application, v json.RawMessage) bool {
 			return decode(v, &a.displayName) && a.displayName != "" && len(a.displayName) <= maxName
 		}},
 	keptByApp("description", "null"),
 	keptByApp("groupMembershipClaims", "null"),
 	{name: "identifierUris",
-		get: func(a *application) any { return append([]string{}, a.identifierURIs...) },
+		get:   func(a *application) any { return append([]string{}, a.identifierURIs...) },
+		write: func(b []byte, a *application) []byte { return appendTexts(b, a.identifierURIs...) },
 		set: func(a *application, v json.RawMessage) bool {
 			a.identifierURIs = nil
 			return decode(v, &a.identifierURIs)
@@ -70,11 +78,14 @@ var applicationProperties = []property[*application]{
 	keptByApp("notes", "null"),
 	keptByApp("oauth2RequirePostResponse", "false"),
 	keptByApp("optionalClaims", "null"),
-	{name: "publisherDomain", get: func(a *application) any { return a.tenant.domain }},
+	{name: "publisherDomain",
+		get:   func(a *application) any { return a.tenant.domain },
+		write: func(b []byte, a *application) []byte { return appendText(b, a.tenant.domain) }},
 	keptByApp("samlMetadataUrl", "null"),
 	keptByApp("serviceManagementReference", "null"),
 	{name: "signInAudience",
-		get: func(a *application) any { return a.audience },
+		get:   func(a *application) any { return a.audience },
+		write: func(b []byte, a *application) []byte { return appendText(b, a.audience) },
 		set: func(a *application, v json.RawMessage) bool {
 			return decode(v, &a.audience) && validAudience(a.audience)
 		}},
@@ -92,7 +103,9 @@ var applicationProperties = []property[*application]{
 	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
 	keptByApp("keyCredentials", "[]"),
 	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
-	{name: "passwordCredentials", get: func(a *application) any { return passwordCredentials(a) }},
+	{name: "passwordCredentials",
+		get:   func(a *application) any { return passwordCredentials(a) },
+		write: func(b []byte, a *application) []byte { return appendPasswords(b, a.secrets) }},
 	keptByApp("publicClient", `{"redirectUris":[]}`),
 	keptByApp("requiredResourceAccess", "[]"),
 	keptByApp("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),

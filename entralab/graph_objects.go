@@ -12,6 +12,9 @@ import (
 type property[T any] struct {
 	name string
 	get  func(T) any
+	// write appends the JSON of what get returns, without making it: for
+	// properties of long lists. nil: get is as good.
+	write func(b []byte, it T) []byte
 	// set takes a sent value, nil where nothing can be sent. It reports false
 	// when the value is of the wrong kind. It works on a copy, so that a
 	// request with one bad member changes nothing.
@@ -27,6 +30,49 @@ func render[T item](col *collection[T], it T, selected []string) object {
 		}
 	}
 	return o
+}
+
+// list is the items of a page, which are written one after the other without
+// an object for each.
+type list[T item] struct {
+	col      *collection[T]
+	items    []T
+	selected []string
+	expand   bool
+}
+
+func (l list[T]) appendJSON(b []byte) []byte {
+	shown := l.col.properties
+	if l.selected != nil {
+		shown = slices.DeleteFunc(slices.Clone(shown), func(p property[T]) bool { return !slices.Contains(l.selected, p.name) })
+	}
+	b = append(b, '[')
+	for i, it := range l.items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '{')
+		for j, p := range shown {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendText(b, p.name), ':')
+			if p.write != nil {
+				b = p.write(b, it)
+			} else {
+				b = appendJSON(b, p.get(it))
+			}
+		}
+		if l.expand {
+			owners := ownersOf(it)
+			if len(shown) > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(append(appendText(b, owners.name), ':'), owners.value)
+		}
+		b = append(b, '}')
+	}
+	return append(b, ']')
 }
 
 // single answers a GET of one object.
@@ -82,6 +128,12 @@ func keptProperty[T any](name, empty string, kept func(T) *map[string]json.RawMe
 				return sent
 			}
 			return fallback
+		},
+		write: func(b []byte, it T) []byte {
+			if sent, ok := (*kept(it))[name]; ok {
+				return append(b, encodeJSON(sent)...)
+			}
+			return append(b, empty...)
 		},
 		set: func(it T, value json.RawMessage) bool {
 			if (empty[0] == '[' || empty[0] == '{') && value[0] != empty[0] || !shallow(value) {

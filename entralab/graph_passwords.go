@@ -24,6 +24,30 @@ func passwordCredentials(h secretHolder) []object {
 	return values
 }
 
+// appendPasswords writes what passwordCredentials returns.
+func appendPasswords(b []byte, secrets []credential) []byte {
+	b = append(b, '[')
+	for i := range secrets {
+		c := &secrets[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"customKeyIdentifier":null,"displayName":`...)
+		if c.displayName == "" {
+			b = append(b, "null"...)
+		} else {
+			b = appendText(b, c.displayName)
+		}
+		b = c.end.appendJSON(append(b, `,"endDateTime":`...))
+		b = append(b, `,"hint":`...)
+		b = appendText(b, c.hint.String())
+		b = c.keyID.appendJSON(append(b, `,"keyId":`...))
+		b = c.start.appendJSON(append(b, `,"secretText":null,"startDateTime":`...))
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
 func (c *graphCall) addPassword() (any, *graphError) {
 	a, refused := c.ownApplication()
 	if refused != nil {

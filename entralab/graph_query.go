@@ -155,20 +155,25 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	// Items are in the order of creation. Without a count or another order
 	// the page can start where the last one ended and stop when it is full.
 	whole := q.count || q.order != nil
+	rest := items
 	if !whole {
-		items = items[sort.Search(len(items), func(i int) bool { return items[i].ord() > q.after }):]
+		rest = items[sort.Search(len(items), func(i int) bool { return items[i].ord() > q.after }):]
 	}
 	var found []T
-	for _, it := range items {
-		if q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+	count := 0
+	for _, it := range rest {
+		if !q.listed(it) || slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+			continue
+		}
+		count++
+		if q.order != nil || it.ord() > q.after && len(found) <= q.top {
 			found = append(found, it)
 		}
 		if !whole && len(found) > q.top {
 			break
 		}
 	}
-	count := len(found)
-	if whole {
+	if q.order != nil {
 		found = afterLast(found, items, q)
 	}
 
@@ -184,15 +189,7 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 		found = found[:q.top]
 		answer = append(answer, member{"@odata.nextLink", c.nextLink(found[q.top-1].ord())})
 	}
-	values := make([]object, 0, len(found))
-	for _, it := range found {
-		value := render(col, it, q.selected)
-		if q.expand {
-			value = append(value, ownersOf(it))
-		}
-		values = append(values, value)
-	}
-	return append(answer, member{"value", values})
+	return append(answer, member{"value", list[T]{col, found, q.selected, q.expand}})
 }
 
 // afterLast sorts and drops what earlier pages held. An item that was deleted

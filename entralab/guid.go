@@ -22,7 +22,17 @@ func parseGUID(s string) (guid, bool) {
 
 // String returns the lower-case 8-4-4-4-12 form.
 func (g guid) String() string {
-	var b [36]byte
+	b := g.text()
+	return string(b[:])
+}
+
+// appendJSON writes the same form in quotes.
+func (g guid) appendJSON(b []byte) []byte {
+	text := g.text()
+	return append(append(append(b, '"'), text[:]...), '"')
+}
+
+func (g guid) text() (b [36]byte) {
 	hex.Encode(b[0:8], g[0:4])
 	b[8] = '-'
 	hex.Encode(b[9:13], g[4:6])
@@ -32,7 +42,7 @@ func (g guid) String() string {
 	hex.Encode(b[19:23], g[8:10])
 	b[23] = '-'
 	hex.Encode(b[24:36], g[10:16])
-	return string(b[:])
+	return b
 }
 
 // mustGUID reads an id written in this package.

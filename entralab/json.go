@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -18,17 +19,68 @@ type member struct {
 }
 
 // MarshalJSON writes the members in order.
-func (o object) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
+func (o object) MarshalJSON() ([]byte, error) { return o.appendJSON(nil), nil }
+
+func (o object) appendJSON(b []byte) []byte {
+	b = append(b, '{')
 	for i, m := range o {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, encodeJSON(m.name)...)
-		b = append(b, ':')
-		b = append(b, encodeJSON(m.value)...)
+		b = append(appendText(b, m.name), ':')
+		b = appendJSON(b, m.value)
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
+}
+
+// appendJSON writes v as encodeJSON does, without reflection where v is of a
+// kind that large answers are made of.
+func appendJSON(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case string:
+		return appendText(b, v)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case interface{ appendJSON(b []byte) []byte }:
+		return v.appendJSON(b)
+	case []object:
+		if v == nil {
+			return append(b, "null"...)
+		}
+		b = append(b, '[')
+		for i, o := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = o.appendJSON(b)
+		}
+		return append(b, ']')
+	}
+	return append(b, encodeJSON(v)...)
+}
+
+// appendText writes a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return append(b, encodeJSON(s)...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// appendTexts writes a JSON list of strings.
+func appendTexts(b []byte, texts ...string) []byte {
+	b = append(b, '[')
+	for i, s := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, s)
+	}
+	return append(b, ']')
 }
 
 // encodeJSON writes v without escaping '<', '>' and '&', which neither real

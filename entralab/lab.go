@@ -50,6 +50,7 @@ type Lab struct {
 	random       *random
 	clock        clock
 	history      history
+	answers      answerBuffers
 	key          *signingKey
 	certificates *certificates
 

@@ -30,9 +30,34 @@ func (s stamp) add(d time.Duration) stamp { return s + stamp(d/tick) }
 // seconds drops the fraction.
 func (s stamp) seconds() stamp { return s - s%stamp(ticksPerSecond) }
 
-// append writes the date as graphTime does.
-func (s stamp) append(b []byte) []byte {
-	return s.time().AppendFormat(b, graphLayout)
+// String returns the date as graphTime does.
+func (s stamp) String() string { return string(s.append(nil)) }
+
+// appendJSON writes the same text in quotes.
+func (s stamp) appendJSON(b []byte) []byte {
+	return append(s.append(append(b, '"')), '"')
 }
 
-func (s stamp) String() string { return string(s.append(nil)) }
+// append is several times faster than time.Time's, which counts in a list of
+// a million apps with five dates each.
+func (s stamp) append(b []byte) []byte {
+	t := s.time()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = appendTwo(appendTwo(b, year/100), year%100)
+	b = appendTwo(append(b, '-'), int(month))
+	b = appendTwo(append(b, '-'), day)
+	b = appendTwo(append(b, 'T'), hour)
+	b = appendTwo(append(b, ':'), minute)
+	b = appendTwo(append(b, ':'), second)
+	if rest := int64(s) % ticksPerSecond; rest != 0 {
+		b = append(b, '.')
+		for unit := ticksPerSecond / 10; rest != 0; unit /= 10 {
+			b = append(b, '0'+byte(rest/unit))
+			rest %= unit
+		}
+	}
+	return append(b, 'Z')
+}
+
+func appendTwo(b []byte, n int) []byte { return append(b, '0'+byte(n/10), '0'+byte(n%10)) }
