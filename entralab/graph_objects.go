@@ -46,17 +46,25 @@ func (l list[T]) appendJSON(b []byte) []byte {
 	if l.selected != nil {
 		shown = slices.DeleteFunc(slices.Clone(shown), func(p property[T]) bool { return !slices.Contains(l.selected, p.name) })
 	}
+	names := make([]string, len(shown))
+	for j, p := range shown {
+		names[j] = `,"` + p.name + `":`
+	}
+	if len(names) > 0 {
+		names[0] = names[0][1:]
+	}
 	b = append(b, '[')
+	begin := len(b)
 	for i, it := range l.items {
+		if i == 1 { // the others take about as much as the first
+			b = slices.Grow(b, min((len(b)-begin)*len(l.items)*9/8, maxKeptBuffer))
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, '{')
 		for j, p := range shown {
-			if j > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendText(b, p.name), ':')
+			b = append(b, names[j]...)
 			if p.write != nil {
 				b = p.write(b, it)
 			} else {

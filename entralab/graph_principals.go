@@ -49,7 +49,7 @@ var principalProperties = []property[*servicePrincipal]{
 	{name: "applicationTemplateId", get: func(*servicePrincipal) any { return nil }},
 	{name: "appOwnerOrganizationId",
 		get:   func(p *servicePrincipal) any { return p.ownerTenant() },
-		write: func(b []byte, p *servicePrincipal) []byte { return appendText(b, p.ownerTenant()) }},
+		write: func(b []byte, p *servicePrincipal) []byte { return appendOwnerTenant(b, p) }},
 	{name: "appRoleAssignmentRequired",
 		get: func(p *servicePrincipal) any { return p.assignmentRequired },
 		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.assignmentRequired) }},
@@ -70,15 +70,8 @@ var principalProperties = []property[*servicePrincipal]{
 	keptByPrincipal("preferredTokenSigningKeyThumbprint", "null"),
 	keptByPrincipal("replyUrls", "[]"),
 	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any {
-		names := []string{p.clientID.String()}
-		switch {
-		case p.app != nil:
-			return append(names, p.app.identifierURIs...)
-		case p.clientID == outlookAppID:
-			return append(names, outlookResource)
-		}
-		return append(names, graphResource)
-	}},
+		return append([]string{p.clientID.String()}, p.uris()...)
+	}, write: appendPrincipalNames},
 	{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
 	{name: "signInAudience", get: func(p *servicePrincipal) any {
 		if p.app == nil {
@@ -108,6 +101,34 @@ var principalProperties = []property[*servicePrincipal]{
 		write: func(b []byte, p *servicePrincipal) []byte { return appendPasswords(b, p.secrets) }},
 	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
 	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+}
+
+// appendOwnerTenant writes appOwnerOrganizationId.
+func appendOwnerTenant(b []byte, p *servicePrincipal) []byte {
+	if p.app == nil {
+		return appendText(b, microsoftTenant)
+	}
+	return p.tenant.id.appendJSON(b)
+}
+
+// appendPrincipalNames writes servicePrincipalNames.
+// uris name the resource that p stands for, besides its client id.
+func (p *servicePrincipal) uris() []string {
+	switch {
+	case p.app != nil:
+		return p.app.identifierURIs
+	case p.clientID == outlookAppID:
+		return []string{outlookResource}
+	}
+	return []string{graphResource}
+}
+
+func appendPrincipalNames(b []byte, p *servicePrincipal) []byte {
+	b = p.clientID.appendJSON(append(b, '['))
+	for _, uri := range p.uris() {
+		b = appendText(append(b, ','), uri)
+	}
+	return append(b, ']')
 }
 
 func (c *graphCall) listPrincipals() (any, *graphError) {
