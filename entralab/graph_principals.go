@@ -111,7 +111,6 @@ func appendOwnerTenant(b []byte, p *servicePrincipal) []byte {
 	return p.tenant.id.appendJSON(b)
 }
 
-// appendPrincipalNames writes servicePrincipalNames.
 // uris name the resource that p stands for, besides its client id.
 func (p *servicePrincipal) uris() []string {
 	switch {
@@ -123,6 +122,7 @@ func (p *servicePrincipal) uris() []string {
 	return []string{graphResource}
 }
 
+// appendPrincipalNames writes servicePrincipalNames.
 func appendPrincipalNames(b []byte, p *servicePrincipal) []byte {
 	b = p.clientID.appendJSON(append(b, '['))
 	for _, uri := range p.uris() {
