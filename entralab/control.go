@@ -29,6 +29,8 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).delay)
 	case "POST /control/sign-in":
 		l.serveCommand(w, r, (*controlCall).signIn)
+	case "POST /control/licence":
+		l.serveCommand(w, r, (*controlCall).licence)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
 	default:

@@ -67,6 +67,9 @@ func (s *loggedSignIn) id() string {
 // listSignIns shows service principals only to who asks for them (Microsoft
 // documentation); nobody else signs in. v1.0 has no such entries.
 func (c *graphCall) listSignIns() (any, *graphError) {
+	if refused := c.checkLicence(); refused != nil {
+		return nil, refused
+	}
 	q, refused := parseList(c, signIns)
 	if refused != nil {
 		return nil, refused

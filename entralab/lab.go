@@ -71,6 +71,7 @@ type Lab struct {
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay
 	logLag      logLag
+	unlicensed  bool // see errLicence
 	tenants     []*tenant
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex
