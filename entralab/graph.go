@@ -34,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},
@@ -83,7 +83,7 @@ var graphRoutes = []graphRoute{
 	{"GET", "auditLogs/signIns", readsAudits, 200, (*graphCall).listSignIns},
 	{"GET", "organization", readsOrganization, 200, (*graphCall).listOrganization},
 	{"GET", "users", readsUsers, 200, (*graphCall).listUsers},
-}
+})
 
 // graphCall is one request to Graph on its way through the lab.
 type graphCall struct {
@@ -101,6 +101,7 @@ type graphCall struct {
 
 	requestID string
 	inBatch   bool
+	counting  bool // a /$count segment, which stands for $count=true
 }
 
 // serveGraph answers a request to Graph.
@@ -113,7 +114,7 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	c.event = Event{Surface: surfaceGraph, Method: r.Method, Path: r.URL.Path, Outcome: outcomeOK}
 	body, refused := readGraphBody(r)
 	c.body = body
-	status, out := c.answer(refused)
+	status, out, kind := c.answer(refused)
 
 	h := w.Header()
 	h.Set("Request-Id", c.requestID)
@@ -124,8 +125,8 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case status >= 400:
 		h.Set("Content-Type", "application/json")
-	case out != nil: // as in a sample of Microsoft's documentation
-		h.Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
+	case out != nil:
+		h.Set("Content-Type", kind)
 		h.Set("OData-Version", "4.0")
 		h.Set("X-Ms-Resource-Unit", "1")
 	}
@@ -139,7 +140,7 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 // answer runs the call and writes it into the history. Reads run side by side;
 // a write has the lab to itself from the first check to the last change. The
 // answer is encoded under the lock, because it points into the model.
-func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
+func (c *graphCall) answer(refused *graphError) (status int, out []byte, kind string) {
 	l := c.lab
 	if c.request.Method == http.MethodGet {
 		l.mu.RLock()
@@ -158,10 +159,14 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
 	}
 	c.event.Status = status
 	l.history.add(c.now, c.event)
-	if answer != nil {
-		out = encodeJSON(answer)
+	switch answer := answer.(type) {
+	case nil:
+	case plainText:
+		out, kind = []byte(answer), "text/plain"
+	default: // as in a sample of Microsoft's documentation
+		out, kind = encodeJSON(answer), "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 	}
-	return status, out
+	return status, out, kind
 }
 
 // clientRequestID echoes what the client sent, or repeats the request id.

@@ -12,19 +12,22 @@ var applications = &collection[*application]{
 	name:       "applications",
 	kind:       "Application",
 	properties: applicationProperties,
-	filters: map[string]filter[*application]{
-		"id":          {text: func(a *application) []string { return []string{a.id.String()} }},
-		"appId":       {text: func(a *application) []string { return []string{a.clientID.String()} }},
-		"displayName": {text: func(a *application) []string { return []string{a.displayName} }, prefix: true},
-	},
+	filters:    applicationFilters,
 	orders: map[string]func(a, b *application) int{
 		"displayName": func(a, b *application) int {
 			return strings.Compare(strings.ToLower(a.displayName), strings.ToLower(b.displayName))
 		},
+		"createdDateTime": func(a, b *application) int { return a.created.Compare(b.created) },
+		"deletedDateTime": func(a, b *application) int { return a.deleted.Compare(b.deleted) },
+	},
+	directory: true,
+	search: map[string]func(*application) string{
+		"displayName": func(a *application) string { return a.displayName },
+		"description": func(a *application) string { return keptText(a.kept, "description") },
 	},
 	pageSize: 100,
 	maxTop:   999,
-	options:  []string{"expand"},
+	options:  []string{"expand", "search"},
 }
 
 // maxName bounds display names (Microsoft documentation).

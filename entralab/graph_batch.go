@@ -51,7 +51,11 @@ func (c *graphCall) batch() (any, *graphError) {
 		statuses[pending[i].ID] = status
 		response := object{{"id", pending[i].ID}, {"status", status}, {"headers", object{{"Cache-Control", "no-cache"}}}}
 		if answer != nil {
-			response[2].value = object{{"Cache-Control", "no-cache"}, {"Content-Type", "application/json"}}
+			kind := "application/json"
+			if _, plain := answer.(plainText); plain { // a JSON text; recalled
+				kind = "text/plain"
+			}
+			response[2].value = object{{"Cache-Control", "no-cache"}, {"Content-Type", kind}}
 			// Encoded now: a later request may change what it points to.
 			response = append(response, member{"body", json.RawMessage(encodeJSON(answer))})
 		}

@@ -16,9 +16,9 @@ var audits = &collection[*audit]{
 		"activityDateTime": {date: func(e *audit) time.Time { return e.at }},
 		"activityDisplayName": {text: func(e *audit) []string {
 			return []string{e.activity.name, strings.TrimSpace(e.activity.name)}
-		}},
+		}, more: []string{"startswith"}},
 		"category":           {text: func(*audit) []string { return []string{auditCategory} }},
-		"targetResources/id": {text: func(e *audit) []string { return []string{e.targetID.String()} }},
+		"targetResources/id": {text: func(e *audit) []string { return []string{e.targetID.String()} }, list: true},
 	},
 	orders:   map[string]func(a, b *audit) int{"activityDateTime": oldestFirst},
 	order:    func(a, b *audit) int { return oldestFirst(b, a) },
@@ -65,8 +65,16 @@ var users = &collection[*user]{
 		{name: "userPrincipalName", get: func(u *user) any { return u.name }},
 	},
 	filters: map[string]filter[*user]{
-		"userPrincipalName": {text: func(u *user) []string { return []string{u.name} }, prefix: true},
+		"id":                {text: func(u *user) []string { return []string{u.id.String()} }},
+		"displayName":       {text: func(u *user) []string { return []string{u.displayName} }, more: []string{"ge", "le", "startswith"}},
+		"mail":              {text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
+		"userPrincipalName": {text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
 	},
+	directory: true,
+	search: map[string]func(*user) string{
+		"displayName": func(u *user) string { return u.displayName },
+	},
+	options:  []string{"search"},
 	pageSize: 100,
 	maxTop:   999,
 }

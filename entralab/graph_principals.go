@@ -12,19 +12,22 @@ var principals = &collection[*servicePrincipal]{
 	name:       "servicePrincipals",
 	kind:       "ServicePrincipal",
 	properties: principalProperties,
-	filters: map[string]filter[*servicePrincipal]{
-		"id":          {text: func(p *servicePrincipal) []string { return []string{p.id.String()} }},
-		"appId":       {text: func(p *servicePrincipal) []string { return []string{p.clientID.String()} }},
-		"displayName": {text: func(p *servicePrincipal) []string { return []string{p.displayName()} }, prefix: true},
-	},
+	filters:    principalFilters,
 	orders: map[string]func(a, b *servicePrincipal) int{
 		"displayName": func(a, b *servicePrincipal) int {
 			return strings.Compare(strings.ToLower(a.displayName()), strings.ToLower(b.displayName()))
 		},
+		"createdDateTime": func(a, b *servicePrincipal) int { return a.created.Compare(b.created) },
+		"deletedDateTime": func(a, b *servicePrincipal) int { return a.deleted.Compare(b.deleted) },
+	},
+	directory: true,
+	search: map[string]func(*servicePrincipal) string{
+		"displayName": (*servicePrincipal).displayName,
+		"description": func(p *servicePrincipal) string { return keptText(p.kept, "description") },
 	},
 	pageSize: 100,
 	maxTop:   999,
-	options:  []string{"expand"},
+	options:  []string{"expand", "search"},
 }
 
 func keptByPrincipal(name, empty string) property[*servicePrincipal] {
@@ -58,13 +61,7 @@ var principalProperties = []property[*servicePrincipal]{
 	keptByPrincipal("preferredSingleSignOnMode", "null"),
 	keptByPrincipal("preferredTokenSigningKeyThumbprint", "null"),
 	keptByPrincipal("replyUrls", "[]"),
-	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any {
-		names := []string{p.clientID.String()}
-		if p.app == nil {
-			return append(names, graphResource)
-		}
-		return append(names, p.app.identifierURIs...)
-	}},
+	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any { return p.names() }},
 	{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
 	{name: "signInAudience", get: func(p *servicePrincipal) any {
 		if p.app == nil {
@@ -95,6 +92,15 @@ var principalProperties = []property[*servicePrincipal]{
 	{name: "passwordCredentials", get: func(p *servicePrincipal) any { return passwordCredentials(p) }},
 	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
 	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+}
+
+// names are what a token request can call p.
+func (p *servicePrincipal) names() []string {
+	names := []string{p.clientID.String()}
+	if p.app == nil {
+		return append(names, graphResource)
+	}
+	return append(names, p.app.identifierURIs...)
 }
 
 func (c *graphCall) listPrincipals() (any, *graphError) {

@@ -36,6 +36,9 @@ type collection[T item] struct {
 	pageSize   int                         // without $top
 	maxTop     int
 	options    []string // query options that few collections have
+
+	directory bool                      // has advanced queries, see [graphCall.advanced]
+	search    map[string]func(T) string // by $search
 }
 
 // parseQuery reads the query with option names as they are known here: without
@@ -82,21 +85,11 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 		return q, refused
 	}
 	q = listQuery[T]{listed: T.live, order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
-	if c.query.Has("filter") {
-		conditions, ok := parseFilter(c.query.Get("filter"))
-		if !ok {
-			return q, unsupportedQuery("Invalid filter clause: '" + c.query.Get("filter") + "'.")
-		}
-		for _, condition := range conditions {
-			match, ok := col.filters[condition.property].compile(condition)
-			if !ok {
-				return q, unsupportedQuery("Unsupported or invalid query filter clause specified for property '" + condition.property + "' of resource '" + col.kind + "'.")
-			}
-			q.filters = append(q.filters, match)
-			if condition.operator == "eq" {
-				q.keyed[condition.property] = condition.value
-			}
-		}
+	if col.directory { // without the header the count is left out (Microsoft documentation)
+		q.count = c.advanced()
+	}
+	if refused = q.readFilters(c, col); refused != nil {
+		return q, refused
 	}
 	if c.query.Has("orderby") {
 		name, direction, _ := strings.Cut(strings.TrimSpace(c.query.Get("orderby")), " ")
@@ -104,10 +97,9 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 		if order == nil || direction != "" && direction != "asc" && direction != "desc" {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
-		// Filter and order together are an advanced query (Microsoft
-		// documentation; text recorded 2026).
-		advanced := q.count && strings.EqualFold(c.request.Header.Get("ConsistencyLevel"), "eventual")
-		if col.order == nil && c.query.Has("filter") && !advanced {
+		// Sorted applications and service principals are an advanced query
+		// (Microsoft documentation; text recorded 2026).
+		if col.directory && !c.advanced() {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
 		q.order = order
@@ -130,8 +122,40 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 	if q.expand, refused = c.expandOwners(); refused != nil {
 		return q, refused
 	}
+	if q.expand && col.directory && c.advanced() { // Microsoft documentation; text recalled
+		return q, unsupportedQuery("Expand is not supported with advanced queries.")
+	}
 	q.selected, refused = parseSelect(c, col)
 	return q, refused
+}
+
+// readFilters reads $filter and $search, which both have to hold.
+func (q *listQuery[T]) readFilters(c *graphCall, col *collection[T]) *graphError {
+	if c.query.Has("filter") {
+		e, ok := parseFilter(c.query.Get("filter"))
+		if !ok {
+			return unsupportedQuery("Invalid filter clause: '" + c.query.Get("filter") + "'.")
+		}
+		match, refused := compile(c, col, e)
+		if refused != nil {
+			return refused
+		}
+		q.filters = append(q.filters, match)
+		e.keys(q.keyed)
+	}
+	if c.query.Has("search") {
+		match, refused := searched(c, col)
+		if refused != nil {
+			return refused
+		}
+		q.filters = append(q.filters, match)
+	}
+	return nil
+}
+
+// holds reports whether an item belongs into the answer.
+func (q *listQuery[T]) holds(it T) bool {
+	return q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) })
 }
 
 func parseSelect[T item](c *graphCall, col *collection[T]) ([]string, *graphError) {
@@ -160,7 +184,7 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	}
 	var found []T
 	for _, it := range items {
-		if q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+		if q.holds(it) {
 			found = append(found, it)
 		}
 		if !whole && len(found) > q.top {

@@ -45,7 +45,7 @@ var signIns = &collection[*loggedSignIn]{
 		"createdDateTime":    {date: func(s *loggedSignIn) time.Time { return s.event.At }},
 		"appId":              {text: func(s *loggedSignIn) []string { return []string{s.app.clientID.String()} }},
 		"servicePrincipalId": {text: func(s *loggedSignIn) []string { return []string{s.principal.id.String()} }},
-		"signInEventTypes":   {text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }},
+		"signInEventTypes":   {text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }, list: true},
 	},
 	order:    func(a, b *loggedSignIn) int { return b.event.Seq - a.event.Seq },
 	pageSize: 1000,
