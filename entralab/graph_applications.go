@@ -13,17 +13,17 @@ var applications = &collection[*application]{
 	kind:       "Application",
 	properties: applicationProperties,
 	filters:    applicationFilters,
-	orders: map[string]func(a, b *application) int{
-		"displayName": func(a, b *application) int {
+	orders: []order[*application]{
+		{"displayName", func(a, b *application) int {
 			return strings.Compare(strings.ToLower(a.displayName), strings.ToLower(b.displayName))
-		},
-		"createdDateTime": func(a, b *application) int { return a.created.Compare(b.created) },
-		"deletedDateTime": func(a, b *application) int { return a.deleted.Compare(b.deleted) },
+		}},
+		{"createdDateTime", func(a, b *application) int { return a.created.Compare(b.created) }},
+		{"deletedDateTime", func(a, b *application) int { return a.deleted.Compare(b.deleted) }},
 	},
 	directory: true,
-	search: map[string]func(*application) string{
-		"displayName": func(a *application) string { return a.displayName },
-		"description": func(a *application) string { return keptText(a.kept, "description") },
+	search: []searched[*application]{
+		{"displayName", func(a *application) string { return a.displayName }},
+		{"description", func(a *application) string { return keptText(a.kept, "description") }},
 	},
 	pageSize: 100,
 	maxTop:   999,

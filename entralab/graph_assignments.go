@@ -103,8 +103,8 @@ var permissionGrants = &collection[*permissionGrant]{
 	properties: []property[*permissionGrant]{
 		{name: "id"}, {name: "clientId"}, {name: "consentType"}, {name: "principalId"}, {name: "resourceId"}, {name: "scope"},
 	},
-	filters: map[string]filter[*permissionGrant]{
-		"clientId": {text: noText}, "consentType": {text: noText}, "principalId": {text: noText}, "resourceId": {text: noText},
+	filters: []filter[*permissionGrant]{
+		{name: "clientId", text: noText}, {name: "consentType", text: noText}, {name: "principalId", text: noText}, {name: "resourceId", text: noText},
 	},
 	pageSize: 100,
 	maxTop:   999,

@@ -11,6 +11,7 @@ import (
 // filter says how one property can be filtered. One of text, date, flag and
 // number is set.
 type filter[T item] struct {
+	name   string
 	text   func(T) []string // what is equal to one of them is equal
 	date   func(T) time.Time
 	flag   func(T) bool
@@ -93,8 +94,12 @@ func compile[T item](c *graphCall, col *collection[T], e expression) (func(T) bo
 }
 
 func compileTerm[T item](c *graphCall, col *collection[T], e expression) (func(T) bool, *graphError) {
-	f, known := col.filters[e.property]
-	if !known || f.list != e.inAny || !slices.Contains(f.operators(), e.operator) {
+	i := slices.IndexFunc(col.filters, func(f filter[T]) bool { return f.name == e.property })
+	if i < 0 {
+		return nil, unsupportedFilter(e.property, col.kind)
+	}
+	f := col.filters[i]
+	if f.list != e.inAny || !slices.Contains(f.operators(), e.operator) {
 		return nil, unsupportedFilter(e.property, col.kind)
 	}
 	if e.operator == "ne" && !col.directory {

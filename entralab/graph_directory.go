@@ -12,15 +12,15 @@ var audits = &collection[*audit]{
 	name:       "auditLogs/directoryAudits",
 	kind:       "DirectoryAudit",
 	properties: auditProperties,
-	filters: map[string]filter[*audit]{
-		"activityDateTime": {date: func(e *audit) time.Time { return e.at }},
-		"activityDisplayName": {text: func(e *audit) []string {
+	filters: []filter[*audit]{
+		{name: "activityDateTime", date: func(e *audit) time.Time { return e.at }},
+		{name: "activityDisplayName", text: func(e *audit) []string {
 			return []string{e.activity.name, strings.TrimSpace(e.activity.name)}
 		}, more: []string{"startswith"}},
-		"category":           {text: func(*audit) []string { return []string{auditCategory} }},
-		"targetResources/id": {text: func(e *audit) []string { return []string{e.targetID.String()} }, list: true},
+		{name: "category", text: func(*audit) []string { return []string{auditCategory} }},
+		{name: "targetResources/id", text: func(e *audit) []string { return []string{e.targetID.String()} }, list: true},
 	},
-	orders:   map[string]func(a, b *audit) int{"activityDateTime": oldestFirst},
+	orders:   []order[*audit]{{"activityDateTime", oldestFirst}},
 	order:    func(a, b *audit) int { return oldestFirst(b, a) },
 	pageSize: 1000,
 	maxTop:   1000,
@@ -64,19 +64,17 @@ var users = &collection[*user]{
 		{name: "mail", get: func(u *user) any { return u.name }},
 		{name: "userPrincipalName", get: func(u *user) any { return u.name }},
 	},
-	filters: map[string]filter[*user]{
-		"id":                {text: func(u *user) []string { return []string{u.id.String()} }},
-		"displayName":       {text: func(u *user) []string { return []string{u.displayName} }, more: []string{"ge", "le", "startswith"}},
-		"mail":              {text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
-		"userPrincipalName": {text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
+	filters: []filter[*user]{
+		{name: "id", text: func(u *user) []string { return []string{u.id.String()} }},
+		{name: "displayName", text: func(u *user) []string { return []string{u.displayName} }, more: []string{"ge", "le", "startswith"}},
+		{name: "mail", text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
+		{name: "userPrincipalName", text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
 	},
 	directory: true,
-	search: map[string]func(*user) string{
-		"displayName": func(u *user) string { return u.displayName },
-	},
-	options:  []string{"search"},
-	pageSize: 100,
-	maxTop:   999,
+	search:    []searched[*user]{{"displayName", func(u *user) string { return u.displayName }}},
+	options:   []string{"search"},
+	pageSize:  100,
+	maxTop:    999,
 }
 
 func (c *graphCall) listUsers() (any, *graphError) {

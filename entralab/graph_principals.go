@@ -13,17 +13,17 @@ var principals = &collection[*servicePrincipal]{
 	kind:       "ServicePrincipal",
 	properties: principalProperties,
 	filters:    principalFilters,
-	orders: map[string]func(a, b *servicePrincipal) int{
-		"displayName": func(a, b *servicePrincipal) int {
+	orders: []order[*servicePrincipal]{
+		{"displayName", func(a, b *servicePrincipal) int {
 			return strings.Compare(strings.ToLower(a.displayName()), strings.ToLower(b.displayName()))
-		},
-		"createdDateTime": func(a, b *servicePrincipal) int { return a.created.Compare(b.created) },
-		"deletedDateTime": func(a, b *servicePrincipal) int { return a.deleted.Compare(b.deleted) },
+		}},
+		{"createdDateTime", func(a, b *servicePrincipal) int { return a.created.Compare(b.created) }},
+		{"deletedDateTime", func(a, b *servicePrincipal) int { return a.deleted.Compare(b.deleted) }},
 	},
 	directory: true,
-	search: map[string]func(*servicePrincipal) string{
-		"displayName": (*servicePrincipal).displayName,
-		"description": func(p *servicePrincipal) string { return keptText(p.kept, "description") },
+	search: []searched[*servicePrincipal]{
+		{"displayName", (*servicePrincipal).displayName},
+		{"description", func(p *servicePrincipal) string { return keptText(p.kept, "description") }},
 	},
 	pageSize: 100,
 	maxTop:   999,

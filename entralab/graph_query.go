@@ -30,15 +30,27 @@ type collection[T item] struct {
 	name       string // in @odata.context
 	kind       string // in messages
 	properties []property[T]
-	filters    map[string]filter[T]
-	orders     map[string]func(a, b T) int // by $orderby
-	order      func(a, b T) int            // without $orderby; nil: as created
-	pageSize   int                         // without $top
+	filters    []filter[T]
+	orders     []order[T]
+	order      func(a, b T) int // without $orderby; nil: as created
+	pageSize   int              // without $top
 	maxTop     int
 	options    []string // query options that few collections have
 
-	directory bool                      // has advanced queries, see [graphCall.advanced]
-	search    map[string]func(T) string // by $search
+	directory bool // has advanced queries, see [graphCall.advanced]
+	search    []searched[T]
+}
+
+// order is a value of $orderby.
+type order[T item] struct {
+	name    string
+	compare func(a, b T) int
+}
+
+// searched is a property that $search reads.
+type searched[T item] struct {
+	name string
+	get  func(T) string
 }
 
 // parseQuery reads the query with option names as they are known here: without
@@ -93,8 +105,8 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 	}
 	if c.query.Has("orderby") {
 		name, direction, _ := strings.Cut(strings.TrimSpace(c.query.Get("orderby")), " ")
-		order := col.orders[name]
-		if order == nil || direction != "" && direction != "asc" && direction != "desc" {
+		i := slices.IndexFunc(col.orders, func(o order[T]) bool { return o.name == name })
+		if i < 0 || direction != "" && direction != "asc" && direction != "desc" {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
 		// Sorted applications and service principals are an advanced query
@@ -102,9 +114,10 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 		if col.directory && !c.advanced() {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
-		q.order = order
+		compare := col.orders[i].compare
+		q.order = compare
 		if direction == "desc" {
-			q.order = func(a, b T) int { return order(b, a) }
+			q.order = func(a, b T) int { return compare(b, a) }
 		}
 	}
 	if c.query.Has("top") {
@@ -144,7 +157,7 @@ func (q *listQuery[T]) readFilters(c *graphCall, col *collection[T]) *graphError
 		e.keys(q.keyed)
 	}
 	if c.query.Has("search") {
-		match, refused := searched(c, col)
+		match, refused := readSearch(c, col)
 		if refused != nil {
 			return refused
 		}

@@ -69,11 +69,11 @@ func compileSearch[T item](col *collection[T], e expression) (func(T) bool, *gra
 			return all != slices.ContainsFunc(parts, func(p func(T) bool) bool { return p(it) != all })
 		}, nil
 	}
-	get, ok := col.search[e.property]
-	if !ok { // recalled
+	i := slices.IndexFunc(col.search, func(s searched[T]) bool { return s.name == e.property })
+	if i < 0 { // recalled
 		return nil, unsupportedQuery("Unsupported or invalid search clause specified for property '" + e.property + "' of resource '" + col.kind + "'.")
 	}
-	wanted := searchTokens(e.values[0].text)
+	get, wanted := col.search[i].get, searchTokens(e.values[0].text)
 	return func(it T) bool { return len(wanted) > 0 && containsTokens(searchTokens(get(it)), wanted) }, nil
 }
 
@@ -115,9 +115,9 @@ func searchTokens(s string) []string {
 	return tokens
 }
 
-// searched reads $search. Directory objects need the header, and no $count
+// readSearch reads $search. Directory objects need the header, and no $count
 // (Microsoft documentation, with this text).
-func searched[T item](c *graphCall, col *collection[T]) (func(T) bool, *graphError) {
+func readSearch[T item](c *graphCall, col *collection[T]) (func(T) bool, *graphError) {
 	if !c.eventual() {
 		return nil, unsupportedQuery("Request with $search query parameter only works through MSGraph with a special request header: 'ConsistencyLevel: eventual'")
 	}

@@ -19,7 +19,6 @@ func advancedLab(t *testing.T) (lab *entralab.Lab, token string, made time.Time)
 	lab = start(t)
 	lab.Set(time.Date(2027, 3, 1, 10, 0, 0, 0, time.UTC))
 	lab.Freeze(true)
-	token = graphToken(t, lab, lab.Operator())
 	for i, body := range []string{
 		`{"displayName":"OneVideo","description":"plays films","tags":["prod","red"]}`,
 		`{"displayName":"video-portal","identifierUris":["api://video.lab.test"],"notes":"x"}`,

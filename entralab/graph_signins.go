@@ -41,11 +41,11 @@ var signIns = &collection[*loggedSignIn]{
 			return object{{"errorCode", s.event.Code}, {"failureReason", nil}, {"additionalDetails", nil}}
 		}},
 	},
-	filters: map[string]filter[*loggedSignIn]{
-		"createdDateTime":    {date: func(s *loggedSignIn) time.Time { return s.event.At }},
-		"appId":              {text: func(s *loggedSignIn) []string { return []string{s.app.clientID.String()} }},
-		"servicePrincipalId": {text: func(s *loggedSignIn) []string { return []string{s.principal.id.String()} }},
-		"signInEventTypes":   {text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }, list: true},
+	filters: []filter[*loggedSignIn]{
+		{name: "createdDateTime", date: func(s *loggedSignIn) time.Time { return s.event.At }},
+		{name: "appId", text: func(s *loggedSignIn) []string { return []string{s.app.clientID.String()} }},
+		{name: "servicePrincipalId", text: func(s *loggedSignIn) []string { return []string{s.principal.id.String()} }},
+		{name: "signInEventTypes", text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }, list: true},
 	},
 	order:    func(a, b *loggedSignIn) int { return b.event.Seq - a.event.Seq },
 	pageSize: 1000,
