@@ -34,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = slices.Concat(countRoutes, []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, deltaRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},
@@ -101,7 +101,8 @@ type graphCall struct {
 
 	requestID string
 	inBatch   bool
-	counting  bool // a /$count segment, which stands for $count=true
+	counting  bool     // a /$count segment, which stands for $count=true
+	extra     []member // headers beyond the usual ones
 }
 
 // serveGraph answers a request to Graph.
@@ -122,6 +123,9 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	h.Set("Date", c.now.Format(http.TimeFormat))
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Strict-Transport-Security", "max-age=31536000")
+	for _, m := range c.extra {
+		h.Set(m.name, m.value.(string))
+	}
 	switch {
 	case status >= 400:
 		h.Set("Content-Type", "application/json")
@@ -223,7 +227,7 @@ func (c *graphCall) parse() *graphError {
 	}
 	c.version = version
 	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		name, key, keyed := strings.Cut(segment, "(")
+		name, key, keyed := strings.Cut(strings.TrimSuffix(segment, "()"), "(") // delta() is called like delta
 		c.path = append(c.path, name)
 		if !keyed {
 			continue
@@ -348,6 +352,11 @@ func (c *graphCall) newOwners() []guid {
 // context is the @odata.context of an answer.
 func (c *graphCall) context(of string) member {
 	return member{"@odata.context", c.lab.graphURL + "/" + c.version + "/$metadata#" + of}
+}
+
+// extraHeader adds a header to the answer, of a batch as well.
+func (c *graphCall) extraHeader(name, value string) {
+	c.extra = append(c.extra, member{name, value})
 }
 
 // about notes in the history which app a request is about.
