@@ -31,6 +31,8 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).signIn)
 	case "POST /control/licence":
 		l.serveCommand(w, r, (*controlCall).licence)
+	case "POST /control/throttle":
+		l.serveCommand(w, r, (*controlCall).throttling)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
 	default:

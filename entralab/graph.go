@@ -132,7 +132,6 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	case out != nil:
 		h.Set("Content-Type", kind)
 		h.Set("OData-Version", "4.0")
-		h.Set("X-Ms-Resource-Unit", "1")
 	}
 	if status == http.StatusUnauthorized { // form recalled, unverified
 		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, l.authorityURL, graphAppID))
@@ -196,6 +195,9 @@ func (c *graphCall) run() (int, any, *graphError) {
 	}
 	route, refused := c.route()
 	if refused != nil {
+		return 0, nil, refused
+	}
+	if refused := c.throttle(route.pattern); refused != nil {
 		return 0, nil, refused
 	}
 	if !slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(route.roles, role) }) {

@@ -241,7 +241,7 @@ func TestDeltaTokensEnd(t *testing.T) {
 	resync(graph(t, lab, f.token(), "GET", "applications/delta?$deltatoken="+token, ""))
 	// In a batch the header goes with its answer.
 	batch := graph(t, lab, f.token(), "POST", "$batch", `{"requests":[{"id":"1","method":"GET","url":"/applications/delta?$deltatoken=`+token+`"}]}`)
-	if !strings.Contains(batch.body, `"status":410,"headers":{"Cache-Control":"no-cache","Location":"https://graph.lab.test/v1.0/applications/delta?$deltatoken=&$select=id%2CdisplayName%2CappId","Content-Type":"application/json"},"body":{"error":{"code":"syncStateNotFound"`) {
+	if !strings.Contains(batch.body, `"status":410,"headers":{"Cache-Control":"no-cache","X-Ms-Resource-Unit":"1","Location":"https://graph.lab.test/v1.0/applications/delta?$deltatoken=&$select=id%2CdisplayName%2CappId","Content-Type":"application/json"},"body":{"error":{"code":"syncStateNotFound"`) {
 		t.Errorf("%s", batch.body)
 	}
 }

@@ -232,7 +232,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("$expand in an advanced query: %d", r.status)
 	}
 	batch := graph(t, lab, token, "POST", "$batch", `{"requests":[{"id":"1","method":"GET","url":"/applications/$count","headers":{"ConsistencyLevel":"eventual"}}]}`)
-	if want := `{"responses":[{"id":"1","status":200,"headers":{"Cache-Control":"no-cache","Content-Type":"text/plain"},"body":"6"}]}`; batch.body != want {
+	if want := `{"responses":[{"id":"1","status":200,"headers":{"Cache-Control":"no-cache","X-Ms-Resource-Unit":"1","Content-Type":"text/plain"},"body":"6"}]}`; batch.body != want {
 		t.Errorf("in a batch: %s", batch.body)
 	}
 }

@@ -32,7 +32,7 @@ type Event struct {
 // create-service-principal, and the same with update, delete, restore and
 // purge; add-owner, remove-owner, grant, revoke, update-federated;
 // create-policy, update-policy, delete-policy, assign-policy,
-// unassign-policy; clock, delay, sign-in, licence.
+// unassign-policy; clock, delay, sign-in, licence, throttle.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`

@@ -42,6 +42,10 @@ type Config struct {
 	// https://graph.lab.test and http://control.lab.test, and only
 	// [Lab.Transport] reaches them. For testing/synctest.
 	InProcess bool
+	// Throttling makes Graph refuse what goes beyond the documented limits,
+	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
+	// counted.
+	Throttling bool
 }
 
 // Lab is a running emulated tenant. All its methods may be called at the same
@@ -65,6 +69,7 @@ type Lab struct {
 	healthy, operator App // with their values, for Env
 
 	randomLifetimes bool
+	buckets         buckets
 	foreign         foreignIssuer
 	delegations     delegations
 
@@ -114,6 +119,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.buckets.set(cfg.Throttling)
 	l.running.Go(l.key.generate)
 	l.seed()
 
