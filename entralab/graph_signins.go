@@ -22,7 +22,7 @@ var signIns = &collection[*loggedSignIn]{
 	name: "auditLogs/signIns",
 	kind: "SignIn",
 	properties: []property[*loggedSignIn]{
-		{name: "id", get: func(s *loggedSignIn) any { return s.id() }},
+		{name: "id", get: func(s *loggedSignIn) any { return s.event.signIn.trace.String() }},
 		{name: "createdDateTime", get: func(s *loggedSignIn) any { return graphTime(s.event.At.Truncate(time.Second)) }},
 		{name: "appId", get: func(s *loggedSignIn) any { return s.app.clientID.String() }},
 		{name: "appDisplayName", get: func(s *loggedSignIn) any { return s.app.displayName }},
@@ -30,12 +30,23 @@ var signIns = &collection[*loggedSignIn]{
 		{name: "servicePrincipalId", get: func(s *loggedSignIn) any { return s.principal.id.String() }},
 		{name: "servicePrincipalName", get: func(s *loggedSignIn) any { return s.principal.displayName() }},
 		{name: "servicePrincipalCredentialKeyId", get: func(s *loggedSignIn) any {
-			if s.event.Outcome != outcomeAccepted {
+			if s.credential() == "none" || s.credential() == kindFederated {
 				return nil
 			}
 			return nullable(s.event.KeyID)
 		}},
 		{name: "servicePrincipalCredentialThumbprint", get: func(*loggedSignIn) any { return nil }},
+		{name: "federatedCredentialId", get: func(s *loggedSignIn) any {
+			if s.credential() != kindFederated {
+				return nil
+			}
+			return s.event.KeyID
+		}},
+		{name: "clientCredentialType", get: func(s *loggedSignIn) any { return s.credential() }},
+		{name: "correlationId", get: func(s *loggedSignIn) any { return s.event.signIn.correlation.String() }},
+		{name: "resourceDisplayName", get: func(s *loggedSignIn) any { return s.event.signIn.resourceName() }},
+		{name: "resourceId", get: func(s *loggedSignIn) any { return s.event.signIn.resourceIDText() }},
+		{name: "resourceServicePrincipalId", get: func(s *loggedSignIn) any { return s.event.signIn.resourcePrincipal() }},
 		{name: "signInEventTypes", get: func(*loggedSignIn) any { return []string{servicePrincipalSignIn} }},
 		{name: "status", get: func(s *loggedSignIn) any {
 			return object{{"errorCode", s.event.Code}, {"failureReason", nil}, {"additionalDetails", nil}}
@@ -54,14 +65,12 @@ var signIns = &collection[*loggedSignIn]{
 
 const servicePrincipalSignIn = "servicePrincipal"
 
-// id is made of the sequence number: the history has no other.
-func (s *loggedSignIn) id() string {
-	var id guid
-	copy(id[:], s.principal.id[:8])
-	for i := range 8 {
-		id[15-i] = byte(s.event.Seq >> (8 * i))
+// credential is its kind; failures say none, like the records seen.
+func (s *loggedSignIn) credential() string {
+	if s.event.Outcome != outcomeAccepted || s.event.signIn.credential == "" {
+		return "none"
 	}
-	return id.String()
+	return s.event.signIn.credential
 }
 
 // listSignIns shows service principals only to who asks for them (Microsoft
@@ -97,4 +106,4 @@ func (t *tenant) signIns(events []Event) []*loggedSignIn {
 }
 
 // logLag is how long entries of the logs take to show, on the lab's clock.
-type logLag struct{ audit, signIn time.Duration }
+type logLag struct{ audit, signIn, activity time.Duration }

@@ -22,7 +22,8 @@ type Event struct {
 	Status   int       `json:"status,omitempty"`
 	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
 
-	appOnly bool // a sign-in of the app itself, not of a user through it
+	appOnly bool          // a sign-in of the app itself, not of a user through it
+	signIn  *signInDetail // of a token request
 }
 
 // Write says what an [Event] changed.
