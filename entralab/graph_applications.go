@@ -92,7 +92,7 @@ var applicationProperties = []property[*application]{
 	keptByApp("requestSignatureVerification", "null"),
 	keptByApp("addIns", "[]"),
 	apiProperty(),
-	keptByApp("appRoles", "[]"),
+	appRolesProperty(),
 	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
 	keptByApp("keyCredentials", "[]"),
 	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
@@ -232,6 +232,9 @@ func (c *graphCall) patchApplication() (any, *graphError) {
 	}
 	draft := *a
 	if refused := checkApplication(c, &draft, fields); refused != nil {
+		return nil, refused
+	}
+	if refused := a.checkRoles(&draft); refused != nil {
 		return nil, refused
 	}
 	uris := draft.identifierURIs

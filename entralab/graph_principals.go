@@ -76,7 +76,7 @@ var principalProperties = []property[*servicePrincipal]{
 	{name: "appRoles", get: func(p *servicePrincipal) any {
 		roles := []object{}
 		if p.app != nil {
-			return roles
+			return append([]apiRole{}, p.app.apiRoles()...)
 		}
 		for _, role := range appRoles {
 			roles = append(roles, object{

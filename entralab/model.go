@@ -70,6 +70,7 @@ type servicePrincipal struct {
 	assignmentRequired bool
 	owners             []guid
 	grants             []grant
+	apiGrants          []apiGrant
 	credentialSet
 	app  *application // nil for Microsoft Graph
 	kept map[string]json.RawMessage

@@ -190,7 +190,9 @@ func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
 	if target.graph {
 		token.roles = c.app.principal.roleNames()
 	}
-	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 {
+	values, assigned := c.app.principal.rolesFor(target.principal)
+	token.roles = append(token.roles, values...)
+	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 && !assigned {
 		return nil, errNotAssigned.with("appId", c.app.clientID.String(), "appName", c.app.displayName,
 			"resourceId", p.clientID.String(), "resourceName", p.displayName())
 	}
