@@ -95,6 +95,12 @@ type assertion struct {
 // service takes an assertion more than once while it is in force (recalled,
 // unverified).
 func parseAssertion(text string) (assertion, bool) {
+	a, ok := takeApart(text)
+	return a, ok && a.claims.Issuer != "" && a.claims.Subject != "" && a.claims.Expires.set
+}
+
+// takeApart reads a JWT.
+func takeApart(text string) (assertion, bool) {
 	var a assertion
 	head, rest, _ := strings.Cut(text, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
@@ -110,7 +116,7 @@ func parseAssertion(text string) (assertion, bool) {
 	var err error
 	a.signature, err = base64.RawURLEncoding.DecodeString(signature)
 	a.digest = sha256.Sum256([]byte(head + "." + payload))
-	return a, err == nil && a.claims.Issuer != "" && a.claims.Subject != "" && a.claims.Expires.set
+	return a, err == nil
 }
 
 // signedBy checks the signature. RS256 and PS256 are what the service takes

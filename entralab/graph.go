@@ -14,9 +14,9 @@ import (
 // graphRoute is one operation of Microsoft Graph.
 type graphRoute struct {
 	method  string
-	pattern string // "{}" stands for a key
-	roles   []string
-	status  int // of success
+	pattern string   // "{}" stands for a key
+	roles   []string // nil: the handler checks
+	status  int      // of success
 	handle  func(*graphCall) (any, *graphError)
 }
 
@@ -34,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},
@@ -200,7 +200,7 @@ func (c *graphCall) run() (int, any, *graphError) {
 	if refused := c.throttle(route.pattern); refused != nil {
 		return 0, nil, refused
 	}
-	if !slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(route.roles, role) }) {
+	if route.roles != nil && !slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(route.roles, role) }) {
 		return 0, nil, errDenied
 	}
 	answer, refused := route.handle(c)

@@ -94,7 +94,7 @@ var applicationProperties = []property[*application]{
 	apiProperty(),
 	appRolesProperty(),
 	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
-	keptByApp("keyCredentials", "[]"),
+	keysProperty(func(a *application) *map[string]json.RawMessage { return &a.kept }),
 	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
 	{name: "passwordCredentials", get: func(a *application) any { return passwordCredentials(a) }},
 	keptByApp("publicClient", `{"redirectUris":[]}`),
@@ -199,6 +199,7 @@ func (c *graphCall) createApplication() (any, *graphError) {
 	a := c.lab.createApp(c.tenant, c.actor(), c.now, draft.displayName, draft.audience)
 	a.owners = c.newOwners()
 	a.disabled, a.tokenVersion, a.kept = draft.disabled, draft.tokenVersion, draft.kept
+	c.lab.nameKeys(&a.kept)
 	a.setURIs(draft.identifierURIs)
 	c.about(a)
 	c.wrote("create-app", "")
@@ -240,6 +241,7 @@ func (c *graphCall) patchApplication() (any, *graphError) {
 	uris := draft.identifierURIs
 	draft.identifierURIs = a.identifierURIs
 	*a = draft
+	c.lab.nameKeys(&a.kept)
 	a.setURIs(uris)
 	c.lab.auditApp(a, c.actor(), c.now, auditUpdateApp, []change{includes(slices.Sorted(maps.Keys(fields))...)})
 	c.wrote("update-app", "")

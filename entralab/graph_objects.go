@@ -12,6 +12,8 @@ import (
 type property[T any] struct {
 	name string
 	get  func(T) any
+	// named is what $select shows, nil for what get does.
+	named func(T) any
 	// set takes a sent value, nil where nothing can be sent. It reports false
 	// when the value is of the wrong kind. It works on a copy, so that a
 	// request with one bad member changes nothing.
@@ -22,7 +24,11 @@ type property[T any] struct {
 func render[T item](col *collection[T], it T, selected []string) object {
 	o := make(object, 0, len(col.properties))
 	for _, p := range col.properties {
-		if selected == nil || slices.Contains(selected, p.name) {
+		switch {
+		case selected != nil && !slices.Contains(selected, p.name):
+		case selected != nil && p.named != nil:
+			o = append(o, member{p.name, p.named(it)})
+		default:
 			o = append(o, member{p.name, p.get(it)})
 		}
 	}

@@ -87,7 +87,7 @@ var principalProperties = []property[*servicePrincipal]{
 		return roles
 	}},
 	keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
-	keptByPrincipal("keyCredentials", "[]"),
+	keysProperty(func(p *servicePrincipal) *map[string]json.RawMessage { return &p.kept }),
 	{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
 	{name: "passwordCredentials", get: func(p *servicePrincipal) any { return passwordCredentials(p) }},
 	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
@@ -169,6 +169,7 @@ func (c *graphCall) createServicePrincipal() (any, *graphError) {
 	p := c.lab.createPrincipal(a, c.actor(), c.now)
 	p.owners = c.newOwners()
 	p.enabled, p.assignmentRequired, p.kept = draft.enabled, draft.assignmentRequired, draft.kept
+	c.lab.nameKeys(&p.kept)
 	c.wrote("create-service-principal", "")
 	return append(object{c.context("servicePrincipals/$entity")}, render(principals, p, nil)...), nil
 }
@@ -207,6 +208,7 @@ func (c *graphCall) patchPrincipal() (any, *graphError) {
 		return nil, refused
 	}
 	*p = draft
+	c.lab.nameKeys(&p.kept)
 	c.lab.auditPrincipal(p, c.actor(), c.now, auditUpdatePrincipal, []change{includes(slices.Sorted(maps.Keys(fields))...)})
 	c.wrote("update-service-principal", "")
 	return nil, nil

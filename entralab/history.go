@@ -31,7 +31,8 @@ type Event struct {
 // Kinds: mint, remove (secrets); create-app, update-app, delete-app,
 // restore-app, purge-app, disable-app, enable-app, rename;
 // create-service-principal, and the same with update, delete, restore and
-// purge; add-owner, remove-owner, grant, revoke, update-federated;
+// purge; add-owner, remove-owner, grant, revoke, update-federated,
+// add-key, remove-key;
 // create-policy, update-policy, delete-policy, assign-policy,
 // unassign-policy; clock, delay, sign-in, licence, throttle.
 type Write struct {
