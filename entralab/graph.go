@@ -34,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, grantRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},
@@ -57,7 +57,7 @@ var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRo
 	{"GET", "servicePrincipals/{}/appRoleAssignments", readsApplications, 200, (*graphCall).listAssignments},
 	{"POST", "servicePrincipals/{}/appRoleAssignments", writesAssignments, 201, (*graphCall).addAssignment},
 	{"DELETE", "servicePrincipals/{}/appRoleAssignments/{}", writesAssignments, 204, (*graphCall).removeAssignment},
-	{"GET", "oauth2PermissionGrants", readsDirectory, 200, (*graphCall).listPermissionGrants},
+	{"GET", "oauth2PermissionGrants", readsGrants, 200, (*graphCall).listPermissionGrants},
 	{"GET", "applications/{}/owners", readsApplications, 200, (*graphCall).listApplicationOwners},
 	{"POST", "applications/{}/owners/$ref", writesApplication, 204, (*graphCall).addApplicationOwner},
 	{"DELETE", "applications/{}/owners/{}/$ref", writesApplication, 204, (*graphCall).removeApplicationOwner},

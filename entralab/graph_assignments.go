@@ -103,33 +103,3 @@ func (c *graphCall) revokeAssignment(p *servicePrincipal, id guid) bool {
 	c.wrote("revoke", "")
 	return true
 }
-
-// permissionGrant is a delegated permission. The lab signs no users in, so
-// that no tenant has any; the list is there for what reads it.
-type permissionGrant struct{}
-
-func (*permissionGrant) ord() int   { return 0 }
-func (*permissionGrant) live() bool { return true }
-
-func noText(*permissionGrant) []string { return nil }
-
-var permissionGrants = &collection[*permissionGrant]{
-	name: "oauth2PermissionGrants",
-	kind: "OAuth2PermissionGrant",
-	properties: []property[*permissionGrant]{
-		{name: "id"}, {name: "clientId"}, {name: "consentType"}, {name: "principalId"}, {name: "resourceId"}, {name: "scope"},
-	},
-	filters: []filter[*permissionGrant]{
-		{name: "clientId", text: noText}, {name: "consentType", text: noText}, {name: "principalId", text: noText}, {name: "resourceId", text: noText},
-	},
-	pageSize: 100,
-	maxTop:   999,
-}
-
-func (c *graphCall) listPermissionGrants() (any, *graphError) {
-	q, refused := parseList(c, permissionGrants)
-	if refused != nil {
-		return nil, refused
-	}
-	return page(c, permissionGrants, q, nil), nil
-}

@@ -29,7 +29,8 @@ type Event struct {
 // Write says what an [Event] changed.
 //
 // Kinds: mint, remove (secrets); create-app, update-app, delete-app,
-// restore-app, purge-app, disable-app, enable-app, rename;
+// restore-app, purge-app, disable-app, enable-app,
+// deactivate-app, activate-app, rename;
 // create-service-principal, and the same with update, delete, restore and
 // purge; add-owner, remove-owner, grant, revoke, update-federated,
 // add-key, remove-key;

@@ -28,6 +28,8 @@ type tenant struct {
 	audits   []*audit
 	policy   *managementPolicy   // the tenant's default, nil until it is set
 	policies []*managementPolicy // those that can be assigned
+
+	permissionGrants []*permissionGrant // deleted ones stay, for page tokens
 }
 
 type user struct {
