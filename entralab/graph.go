@@ -34,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, grantRoutes, []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, grantRoutes, peopleRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},

@@ -40,20 +40,6 @@ func (c *graphCall) listAudits() (any, *graphError) {
 	return page(c, audits, q, c.tenant.audits), nil
 }
 
-func (c *graphCall) listOrganization() (any, *graphError) {
-	if refused := c.refuseOptions(); refused != nil {
-		return nil, refused
-	}
-	return object{c.context("organization"), {"value", []object{{
-		{"id", c.tenant.id.String()},
-		{"displayName", c.tenant.displayName},
-		{"verifiedDomains", []object{{
-			{"capabilities", "Email, OfficeCommunicationsOnline"}, {"isDefault", true}, {"isInitial", true},
-			{"name", c.tenant.domain}, {"type", "Managed"},
-		}}},
-	}}}}, nil
-}
-
 // users are there to try a permission on.
 var users = &collection[*user]{
 	name: "users",
