@@ -90,7 +90,7 @@ func (s *credentialSet) set() *credentialSet { return s }
 type secretHolder interface {
 	set() *credentialSet
 	auditSecrets(l *Lab, by actor, at time.Time, added bool)
-	refuseByPolicy(spec SecretSpec) *graphError
+	refuseByPolicy(spec SecretSpec, by *servicePrincipal) *graphError
 }
 
 // check finds the credential a value belongs to, among those of the

@@ -14,6 +14,8 @@ type property[T any] struct {
 	get  func(T) any
 	// named is what $select shows, nil for what get does.
 	named func(T) any
+	// hidden is shown only when $select names it.
+	hidden bool
 	// set takes a sent value, nil where nothing can be sent. It reports false
 	// when the value is of the wrong kind. It works on a copy, so that a
 	// request with one bad member changes nothing.
@@ -25,7 +27,7 @@ func render[T item](col *collection[T], it T, selected []string) object {
 	o := make(object, 0, len(col.properties))
 	for _, p := range col.properties {
 		switch {
-		case selected != nil && !slices.Contains(selected, p.name):
+		case selected == nil && p.hidden, selected != nil && !slices.Contains(selected, p.name):
 		case selected != nil && p.named != nil:
 			o = append(o, member{p.name, p.named(it)})
 		default:

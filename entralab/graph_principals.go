@@ -90,6 +90,7 @@ var principalProperties = []property[*servicePrincipal]{
 	keysProperty(func(p *servicePrincipal) *map[string]json.RawMessage { return &p.kept }),
 	{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
 	{name: "passwordCredentials", get: func(p *servicePrincipal) any { return passwordCredentials(p) }},
+	attributesProperty(),
 	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
 	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
 }
@@ -150,6 +151,9 @@ func (c *graphCall) createServicePrincipal() (any, *graphError) {
 		return nil, badRequest("Request_BadRequest", "A value is required for property 'appId' of resource 'ServicePrincipal'.") // recalled
 	}
 	delete(fields, "appId")
+	if refused := c.mayAssign(fields); refused != nil {
+		return nil, refused
+	}
 	draft := &servicePrincipal{enabled: true}
 	if refused := assign(principals, draft, fields); refused != nil {
 		return nil, refused
@@ -201,6 +205,9 @@ func (c *graphCall) patchPrincipal() (any, *graphError) {
 	}
 	var fields map[string]json.RawMessage
 	if refused := c.read(&fields); refused != nil {
+		return nil, refused
+	}
+	if refused := c.mayAssign(fields); refused != nil {
 		return nil, refused
 	}
 	draft := *p
