@@ -25,7 +25,6 @@ type graphRoute struct {
 var (
 	readsApplications = []string{roleApplicationRead, roleApplicationWrite, roleApplicationOwned, roleDirectoryRead}
 	writesApplication = []string{roleApplicationWrite, roleApplicationOwned}
-	readsDirectory    = []string{roleDirectoryRead}
 	writesAssignments = []string{roleAssignmentsWrite}
 	readsPolicies     = []string{rolePolicyRead, rolePolicyWrite}
 	writesPolicies    = []string{rolePolicyWrite}
