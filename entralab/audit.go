@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -186,25 +187,27 @@ func keyDescription(log []keyChange) string {
 const auditCategory = "ApplicationManagement"
 
 // auditProperties is the shape of a directoryAudit (Graph's schema).
-var auditProperties = []property[*audit]{
-	{name: "id", get: func(e *audit) any { return e.id }},
-	{name: "category", get: func(*audit) any { return auditCategory }},
-	{name: "correlationId", get: func(e *audit) any { return e.correlation.String() }},
-	{name: "result", get: func(*audit) any { return "success" }},
-	{name: "resultReason", get: func(*audit) any { return "" }},
-	{name: "activityDisplayName", get: func(e *audit) any { return e.activity.name }},
-	{name: "activityDateTime", get: func(e *audit) any { return graphTime(e.at) }},
-	{name: "loggedByService", get: func(*audit) any { return "Core Directory" }},
-	{name: "operationType", get: func(e *audit) any { return e.activity.operation }},
-	{name: "initiatedBy", get: func(e *audit) any { return initiatedBy(e.by) }},
-	{name: "targetResources", get: func(e *audit) any { return []object{targetResource(e)} }},
-	{name: "additionalDetails", get: func(e *audit) any {
-		return []object{
-			{{"key", "User-Agent"}, {"value", e.by.userAgent}},
-			{{"key", "AppId"}, {"value", e.clientID.String()}},
-		}
-	}},
-}
+var auditProperties = sync.OnceValue(func() []property[*audit] {
+	return []property[*audit]{
+		{name: "id", get: func(e *audit) any { return e.id }},
+		{name: "category", get: func(*audit) any { return auditCategory }},
+		{name: "correlationId", get: func(e *audit) any { return e.correlation.String() }},
+		{name: "result", get: func(*audit) any { return "success" }},
+		{name: "resultReason", get: func(*audit) any { return "" }},
+		{name: "activityDisplayName", get: func(e *audit) any { return e.activity.name }},
+		{name: "activityDateTime", get: func(e *audit) any { return graphTime(e.at) }},
+		{name: "loggedByService", get: func(*audit) any { return "Core Directory" }},
+		{name: "operationType", get: func(e *audit) any { return e.activity.operation }},
+		{name: "initiatedBy", get: func(e *audit) any { return initiatedBy(e.by) }},
+		{name: "targetResources", get: func(e *audit) any { return []object{targetResource(e)} }},
+		{name: "additionalDetails", get: func(e *audit) any {
+			return []object{
+				{{"key", "User-Agent"}, {"value", e.by.userAgent}},
+				{{"key", "AppId"}, {"value", e.clientID.String()}},
+			}
+		}},
+	}
+})
 
 // initiatedBy leaves an app's client id null, as recorded 2026-04: the service
 // principal's id tells who it was.

@@ -121,7 +121,7 @@ func TestAuditFilters(t *testing.T) {
 			}
 		}
 	}
-	for _, filter := range []string{"activityDateTime ge 'yesterday'", "activityDateTime ge yesterday", "activityDateTime eq " + date(0), "result eq 'success'", "category ge 'x'"} {
+	for _, filter := range []string{"activityDateTime ge 'yesterday'", "activityDateTime ge yesterday", "activityDateTime ne " + date(0), "result eq 'success'", "category ge 'x'"} {
 		if r := graph(t, lab, token, "GET", "auditLogs/directoryAudits?$filter="+url.QueryEscape(filter), ""); r.status != 400 {
 			t.Errorf("%s: status %d", filter, r.status)
 		}

@@ -41,7 +41,7 @@ func (c *tokenCall) authenticate(missing *refusal) (clientAuth, *refusal) {
 func (c *tokenCall) checkSecret(value string) *refusal {
 	found, verdict := c.app.check(value, c.now, c.lab.random.fraction())
 	if found != nil {
-		c.event.KeyID = found.keyID.String()
+		c.event.KeyID, c.event.signIn.credential = found.keyID.String(), kindSecret
 	}
 	switch verdict {
 	case valueAccepted:
@@ -95,6 +95,12 @@ type assertion struct {
 // service takes an assertion more than once while it is in force (recalled,
 // unverified).
 func parseAssertion(text string) (assertion, bool) {
+	a, ok := takeApart(text)
+	return a, ok && a.claims.Issuer != "" && a.claims.Subject != "" && a.claims.Expires.set
+}
+
+// takeApart reads a JWT.
+func takeApart(text string) (assertion, bool) {
 	var a assertion
 	head, rest, _ := strings.Cut(text, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
@@ -110,7 +116,7 @@ func parseAssertion(text string) (assertion, bool) {
 	var err error
 	a.signature, err = base64.RawURLEncoding.DecodeString(signature)
 	a.digest = sha256.Sum256([]byte(head + "." + payload))
-	return a, err == nil && a.claims.Issuer != "" && a.claims.Subject != "" && a.claims.Expires.set
+	return a, err == nil
 }
 
 // signedBy checks the signature. RS256 and PS256 are what the service takes
@@ -160,7 +166,7 @@ func (c *tokenCall) checkCertificateAssertion(a assertion) *refusal {
 		if sent != key.sha1 && sent != key.sha256 {
 			continue
 		}
-		c.event.KeyID = key.keyID.String()
+		c.event.KeyID, c.event.signIn.credential = key.keyID.String(), kindCertificate
 		const layout = "01/02/2006 15:04:05" // seen
 		holes := []string{"thumbprint", strings.ToUpper(sent), "start", key.start.Format(layout), "end", key.end.Format(layout), "appId", appID}
 		switch {
@@ -220,6 +226,7 @@ type certificate struct {
 	start, end   time.Time
 	sha1, sha256 string // thumbprints in hex
 	public       *rsa.PublicKey
+	onApp        bool // the application holds it, not the service principal
 }
 
 // keyCredential is one as Graph keeps it.
@@ -236,11 +243,20 @@ type keyCredential struct {
 
 const keyCredentialsName = "keyCredentials"
 
-// certificates reads the app's key credentials. What is no RSA certificate for
-// verifying is passed over. Call with l.mu held.
+// certificates are the key credentials of the app and of its service principal,
+// which sign in as the same client. Call with l.mu held.
 func (a *application) certificates() []certificate {
+	found := readCertificates(a.kept[keyCredentialsName], true)
+	if a.principal != nil {
+		found = append(found, readCertificates(a.principal.kept[keyCredentialsName], false)...)
+	}
+	return found
+}
+
+// readCertificates passes over what is no RSA certificate for verifying.
+func readCertificates(sent json.RawMessage, onApp bool) []certificate {
 	var kept []keyCredential
-	if json.Unmarshal(a.kept[keyCredentialsName], &kept) != nil {
+	if json.Unmarshal(sent, &kept) != nil {
 		return nil
 	}
 	var found []certificate
@@ -255,7 +271,7 @@ func (a *application) certificates() []certificate {
 		}
 		short, long := sha1.Sum(k.Key), sha256.Sum256(k.Key)
 		key := certificate{
-			start: parsed.NotBefore.UTC(), end: parsed.NotAfter.UTC(), public: public,
+			start: parsed.NotBefore.UTC(), end: parsed.NotAfter.UTC(), public: public, onApp: onApp,
 			sha1: hex.EncodeToString(short[:]), sha256: hex.EncodeToString(long[:]),
 		}
 		key.keyID, _ = parseGUID(k.KeyID)

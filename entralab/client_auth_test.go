@@ -221,7 +221,6 @@ func TestCertificateByGraph(t *testing.T) {
 	app := addApp(t, lab, entralab.AppSpec{})
 	body, err := json.Marshal(map[string]any{"keyCredentials": []map[string]any{
 		{"type": "AsymmetricX509Cert", "usage": "Verify", "keyId": unknownGUID, "key": appPair().certificate.Raw, "endDateTime": lab.Now().Add(time.Hour)},
-		{"type": "AsymmetricX509Cert", "usage": "Verify", "key": "AAAA"},
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,10 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).signIn)
 	case "POST /control/refusals":
 		l.serveCommand(w, r, (*controlCall).refusals)
+	case "POST /control/licence":
+		l.serveCommand(w, r, (*controlCall).licence)
+	case "POST /control/throttle":
+		l.serveCommand(w, r, (*controlCall).throttling)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
 	default:
@@ -171,6 +175,7 @@ type delayBody struct {
 	Replicas int    `json:"replicas"`
 	SignIn   string `json:"signin_lag,omitempty"` // until the sign-in log shows an entry
 	Audit    string `json:"audit_lag,omitempty"`
+	Activity string `json:"activity_lag,omitempty"` // until the report of credentials counts a sign-in
 }
 
 // delays is what is in force. Call with l.mu held.
@@ -181,6 +186,9 @@ func (l *Lab) delays() delayBody {
 	}
 	if l.logLag.audit > 0 {
 		d.Audit = l.logLag.audit.String()
+	}
+	if l.logLag.activity > 0 {
+		d.Activity = l.logLag.activity.String()
 	}
 	return d
 }
@@ -196,7 +204,7 @@ func (c *controlCall) delay() (any, *problem) {
 	for _, member := range []struct {
 		name, text string
 		into       *time.Duration
-	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}, {"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}} {
+	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}, {"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}, {"activity_lag", sent.Activity, &lags.activity}} {
 		if member.text == "" {
 			continue
 		}

@@ -36,13 +36,17 @@ var portalActions = map[string]portalAction{
 	"delete-secret": {needs: []string{"key_id"}, handle: portalDeleteSecret},
 	"disable-app":   {handle: portalDisable(true)},
 	"enable-app":    {handle: portalDisable(false)},
-	"delete-app":    {handle: portalDelete},
-	"restore-app":   {handle: portalRestore},
-	"rename":        {needs: []string{"display_name"}, handle: portalRename},
-	"add-owner":     {needs: []string{"owner"}, handle: portalAddOwner},
-	"remove-owner":  {needs: []string{"owner"}, handle: portalRemoveOwner},
-	"grant":         {needs: []string{"permission"}, handle: portalGrant},
-	"revoke":        {needs: []string{"permission"}, handle: portalRevoke},
+
+	"deactivate-app": {handle: portalDeactivate(true)},
+	"activate-app":   {handle: portalDeactivate(false)},
+
+	"delete-app":   {handle: portalDelete},
+	"restore-app":  {handle: portalRestore},
+	"rename":       {needs: []string{"display_name"}, handle: portalRename},
+	"add-owner":    {needs: []string{"owner"}, handle: portalAddOwner},
+	"remove-owner": {needs: []string{"owner"}, handle: portalRemoveOwner},
+	"grant":        {needs: []string{"permission"}, handle: portalGrant},
+	"revoke":       {needs: []string{"permission"}, handle: portalRevoke},
 }
 
 func (c *controlCall) portal() (any, *problem) {
@@ -140,21 +144,30 @@ func portalDeleteSecret(l *Lab, a *application, sent portalCommand) (any, Write,
 	return nil, Write{Kind: "remove", KeyID: id.String()}, nil
 }
 
-// portalDisable turns both switches that stop an app from signing in: the
-// registration's isDisabled and the service principal's accountEnabled.
+// portalDisable is "Enabled for users to sign-in?" of an enterprise application:
+// accountEnabled of the service principal.
 func portalDisable(disabled bool) func(*Lab, *application, portalCommand) (any, Write, *problem) {
 	return func(l *Lab, a *application, sent portalCommand) (any, Write, *problem) {
-		by, now := a.tenant.portal(), l.clock.now()
-		l.auditApp(a, by, now, auditUpdateApp, []change{
+		p := a.principal
+		if p == nil {
+			return nil, Write{}, &problem{http.StatusConflict, "the app has no service principal; deactivate-app stops the registration itself"}
+		}
+		l.auditPrincipal(p, a.tenant.portal(), l.clock.now(), auditUpdatePrincipal, []change{
+			{"AccountEnabled", "[" + strconv.FormatBool(p.enabled) + "]", "[" + strconv.FormatBool(!disabled) + "]"}, includes("AccountEnabled"),
+		})
+		p.enabled = !disabled
+		return nil, Write{Kind: sent.Action}, nil
+	}
+}
+
+// portalDeactivate is "Deactivate" of an app registration: isDisabled of the
+// application.
+func portalDeactivate(disabled bool) func(*Lab, *application, portalCommand) (any, Write, *problem) {
+	return func(l *Lab, a *application, sent portalCommand) (any, Write, *problem) {
+		l.auditApp(a, a.tenant.portal(), l.clock.now(), auditUpdateApp, []change{
 			{"IsDisabled", strconv.FormatBool(a.disabled), strconv.FormatBool(disabled)}, includes("IsDisabled"),
 		})
 		a.disabled = disabled
-		if p := a.principal; p != nil {
-			l.auditPrincipal(p, by, now, auditUpdatePrincipal, []change{
-				{"AccountEnabled", "[" + strconv.FormatBool(p.enabled) + "]", "[" + strconv.FormatBool(!disabled) + "]"}, includes("AccountEnabled"),
-			})
-			p.enabled = !disabled
-		}
 		return nil, Write{Kind: sent.Action}, nil
 	}
 }

@@ -144,7 +144,7 @@ type secretHolder interface {
 	set() *credentialSet
 	home() *tenant
 	auditSecrets(l *Lab, by actor, at time.Time, added bool)
-	refuseByPolicy(spec SecretSpec) *graphError
+	refuseByPolicy(spec SecretSpec, by *servicePrincipal) *graphError
 }
 
 // check finds the credential a value belongs to, among those of the

@@ -120,7 +120,7 @@ func (c *tokenCall) matchFederated(known []federatedCredential, a assertion, sub
 	for _, f := range known {
 		audienceFits := slices.ContainsFunc(f.audiences, func(want string) bool { return slices.Contains(a.claims.Audience, want) })
 		if f.subject == subject && audienceFits {
-			c.event.KeyID = f.id.String()
+			c.event.KeyID, c.event.signIn.credential = f.id.String(), kindFederated
 			return nil
 		}
 		sameSubject = sameSubject || f.subject == subject

@@ -15,9 +15,9 @@ import (
 // graphRoute is one operation of Microsoft Graph.
 type graphRoute struct {
 	method  string
-	pattern string // "{}" stands for a key
-	roles   []string
-	status  int // of success
+	pattern string   // "{}" stands for a key
+	roles   []string // nil: the handler checks
+	status  int      // of success
 	handle  func(*graphCall) (any, *graphError)
 }
 
@@ -26,7 +26,6 @@ type graphRoute struct {
 var (
 	readsApplications = []string{roleApplicationRead, roleApplicationWrite, roleApplicationOwned, roleDirectoryRead}
 	writesApplication = []string{roleApplicationWrite, roleApplicationOwned}
-	readsDirectory    = []string{roleDirectoryRead}
 	writesAssignments = []string{roleAssignmentsWrite}
 	readsPolicies     = []string{rolePolicyRead, rolePolicyWrite}
 	writesPolicies    = []string{rolePolicyWrite}
@@ -35,7 +34,7 @@ var (
 	readsOrganization = []string{roleOrganizationRead, roleDirectoryRead}
 )
 
-var graphRoutes = []graphRoute{
+var graphRoutes = slices.Concat(countRoutes, deltaRoutes, activityRoutes, roleRoutes, keyRoutes, grantRoutes, peopleRoutes, []graphRoute{
 	{"GET", "applications", readsApplications, 200, (*graphCall).listApplications},
 	{"POST", "applications", writesApplication, 201, (*graphCall).createApplication},
 	{"GET", "applications/{}", readsApplications, 200, (*graphCall).getApplication},
@@ -58,7 +57,7 @@ var graphRoutes = []graphRoute{
 	{"GET", "servicePrincipals/{}/appRoleAssignments", readsApplications, 200, (*graphCall).listAssignments},
 	{"POST", "servicePrincipals/{}/appRoleAssignments", writesAssignments, 201, (*graphCall).addAssignment},
 	{"DELETE", "servicePrincipals/{}/appRoleAssignments/{}", writesAssignments, 204, (*graphCall).removeAssignment},
-	{"GET", "oauth2PermissionGrants", readsDirectory, 200, (*graphCall).listPermissionGrants},
+	{"GET", "oauth2PermissionGrants", readsGrants, 200, (*graphCall).listPermissionGrants},
 	{"GET", "applications/{}/owners", readsApplications, 200, (*graphCall).listApplicationOwners},
 	{"POST", "applications/{}/owners/$ref", writesApplication, 204, (*graphCall).addApplicationOwner},
 	{"DELETE", "applications/{}/owners/{}/$ref", writesApplication, 204, (*graphCall).removeApplicationOwner},
@@ -84,7 +83,7 @@ var graphRoutes = []graphRoute{
 	{"GET", "auditLogs/signIns", readsAudits, 200, (*graphCall).listSignIns},
 	{"GET", "organization", readsOrganization, 200, (*graphCall).listOrganization},
 	{"GET", "users", readsUsers, 200, (*graphCall).listUsers},
-}
+})
 
 // graphCall is one request to Graph on its way through the lab.
 type graphCall struct {
@@ -102,6 +101,8 @@ type graphCall struct {
 
 	requestID string
 	inBatch   bool
+	counting  bool     // a /$count segment, which stands for $count=true
+	extra     []member // headers beyond the usual ones
 }
 
 // serveGraph answers a request to Graph.
@@ -114,7 +115,7 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	c.event = Event{Surface: surfaceGraph, Method: r.Method, Path: r.URL.Path, Outcome: outcomeOK}
 	body, refused := readGraphBody(r)
 	c.body = body
-	status, out := c.answer(refused)
+	status, out, kind := c.answer(refused)
 
 	h := w.Header()
 	h.Set("Request-Id", c.requestID)
@@ -122,13 +123,15 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	h.Set("Date", c.now.Format(http.TimeFormat))
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Strict-Transport-Security", "max-age=31536000")
+	for _, m := range c.extra {
+		h.Set(m.name, m.value.(string))
+	}
 	switch {
 	case status >= 400:
 		h.Set("Content-Type", "application/json")
-	case out != nil: // as in a sample of Microsoft's documentation
-		h.Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
+	case out != nil:
+		h.Set("Content-Type", kind)
 		h.Set("OData-Version", "4.0")
-		h.Set("X-Ms-Resource-Unit", "1")
 	}
 	if status == http.StatusUnauthorized { // form recalled, unverified
 		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, l.authorityURL, graphAppID))
@@ -164,7 +167,7 @@ func (p *answerBuffers) put(b []byte) {
 // answer runs the call and writes it into the history. Reads run side by side;
 // a write has the lab to itself from the first check to the last change. The
 // answer is encoded under the lock, because it points into the model.
-func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
+func (c *graphCall) answer(refused *graphError) (status int, out []byte, kind string) {
 	l := c.lab
 	if c.request.Method == http.MethodGet {
 		l.mu.RLock()
@@ -183,10 +186,14 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
 	}
 	c.event.Status = status
 	l.history.add(c.now, c.event)
-	if answer != nil {
-		out = appendJSON(l.answers.get(), answer)
+	switch answer := answer.(type) {
+	case nil:
+	case plainText:
+		out, kind = []byte(answer), "text/plain"
+	default: // as in a sample of Microsoft's documentation
+		out, kind = appendJSON(l.answers.get(), answer), "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
 	}
-	return status, out
+	return status, out, kind
 }
 
 // clientRequestID echoes what the client sent, or repeats the request id.
@@ -214,7 +221,10 @@ func (c *graphCall) run() (int, any, *graphError) {
 	if refused != nil {
 		return 0, nil, refused
 	}
-	if !slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(route.roles, role) }) {
+	if refused := c.throttle(route.pattern); refused != nil {
+		return 0, nil, refused
+	}
+	if route.roles != nil && !slices.ContainsFunc(c.caller.Roles, func(role string) bool { return slices.Contains(route.roles, role) }) {
 		return 0, nil, errDenied
 	}
 	answer, refused := route.handle(c)
@@ -243,7 +253,7 @@ func (c *graphCall) parse() *graphError {
 	}
 	c.version = version
 	for segment := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
-		name, key, keyed := strings.Cut(segment, "(")
+		name, key, keyed := strings.Cut(strings.TrimSuffix(segment, "()"), "(") // delta() is called like delta
 		c.path = append(c.path, name)
 		if !keyed {
 			continue
@@ -368,6 +378,11 @@ func (c *graphCall) newOwners() []guid {
 // context is the @odata.context of an answer.
 func (c *graphCall) context(of string) member {
 	return member{"@odata.context", c.lab.graphURL + "/" + c.version + "/$metadata#" + of}
+}
+
+// extraHeader adds a header to the answer, of a batch as well.
+func (c *graphCall) extraHeader(name, value string) {
+	c.extra = append(c.extra, member{name, value})
 }
 
 // about notes in the history which app a request is about.

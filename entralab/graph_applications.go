@@ -1,29 +1,34 @@
 package entralab
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 var applications = &collection[*application]{
 	name:       "applications",
 	kind:       "Application",
 	properties: applicationProperties,
-	filters: map[string]filter[*application]{
-		"id":          {text: func(a *application) []string { return []string{a.id.String()} }},
-		"appId":       {text: func(a *application) []string { return []string{a.clientID.String()} }},
-		"displayName": {text: func(a *application) []string { return []string{a.displayName} }, prefix: true},
-	},
-	orders: map[string]func(a, b *application) int{
-		"displayName": func(a, b *application) int {
+	filters:    applicationFilters,
+	orders: []order[*application]{
+		{"displayName", func(a, b *application) int {
 			return strings.Compare(strings.ToLower(a.displayName), strings.ToLower(b.displayName))
-		},
+		}},
+		{"createdDateTime", func(a, b *application) int { return cmp.Compare(a.created, b.created) }},
+		{"deletedDateTime", func(a, b *application) int { return cmp.Compare(a.deleted, b.deleted) }},
+	},
+	directory: true,
+	search: []searched[*application]{
+		{"displayName", func(a *application) string { return a.displayName }},
+		{"description", func(a *application) string { return keptText(a.kept, "description") }},
 	},
 	pageSize: 100,
 	maxTop:   999,
-	options:  []string{"expand"},
+	options:  []string{"expand", "search"},
 }
 
 // maxName bounds display names (Microsoft documentation).
@@ -34,84 +39,86 @@ func keptByApp(name, empty string) property[*application] {
 }
 
 // applicationProperties are those of Graph's schema (2026-08).
-var applicationProperties = []property[*application]{
-	{name: "id",
-		get:   func(a *application) any { return a.id.String() },
-		write: func(b []byte, a *application) []byte { return a.id.appendJSON(b) }},
-	{name: "deletedDateTime", get: func(a *application) any { return deletedDate(a.deleted) }},
-	{name: "appId",
-		get:   func(a *application) any { return a.clientID.String() },
-		write: func(b []byte, a *application) []byte { return a.clientID.appendJSON(b) }},
-	{name: "applicationTemplateId", get: func(*application) any { return nil }},
-	{name: "disabledByMicrosoftStatus", get: func(*application) any { return nil }},
-	{name: "createdByAppId", get: func(a *application) any {
-		if a.createdBy == (guid{}) {
-			return nil
-		}
-		return a.createdBy.String()
-	}},
-	{name: "createdDateTime",
-		get:   func(a *application) any { return a.created.seconds().String() },
-		write: func(b []byte, a *application) []byte { return a.created.seconds().appendJSON(b) }},
-	{name: "displayName",
-		get:   func(a *application) any { return a.displayName },
-		write: func(b []byte, a *application) []byte { return appendText(b, a.displayName) },
-		set: func(a *application, v json.RawMessage) bool {
-			return decode(v, &a.displayName) && a.displayName != "" && len(a.displayName) <= maxName
+var applicationProperties = sync.OnceValue(func() []property[*application] {
+	return []property[*application]{
+		{name: "id",
+			get:   func(a *application) any { return a.id.String() },
+			write: func(b []byte, a *application) []byte { return a.id.appendJSON(b) }},
+		{name: "deletedDateTime", get: func(a *application) any { return deletedDate(a.deleted) }},
+		{name: "appId",
+			get:   func(a *application) any { return a.clientID.String() },
+			write: func(b []byte, a *application) []byte { return a.clientID.appendJSON(b) }},
+		{name: "applicationTemplateId", get: func(*application) any { return nil }},
+		{name: "disabledByMicrosoftStatus", get: func(*application) any { return nil }},
+		{name: "createdByAppId", get: func(a *application) any {
+			if a.createdBy == (guid{}) {
+				return nil
+			}
+			return a.createdBy.String()
 		}},
-	keptByApp("description", "null"),
-	keptByApp("groupMembershipClaims", "null"),
-	{name: "identifierUris",
-		get:   func(a *application) any { return append([]string{}, a.identifierURIs...) },
-		write: func(b []byte, a *application) []byte { return appendTexts(b, a.identifierURIs...) },
-		set: func(a *application, v json.RawMessage) bool {
-			a.identifierURIs = nil
-			return decode(v, &a.identifierURIs)
-		}},
-	keptByApp("isDeviceOnlyAuthSupported", "null"),
-	{name: "isDisabled",
-		get: func(a *application) any { return a.disabled },
-		set: func(a *application, v json.RawMessage) bool { return decode(v, &a.disabled) }},
-	keptByApp("isFallbackPublicClient", "null"),
-	keptByApp("managerApplications", "[]"),
-	keptByApp("nativeAuthenticationApisEnabled", "null"),
-	keptByApp("notes", "null"),
-	keptByApp("oauth2RequirePostResponse", "false"),
-	keptByApp("optionalClaims", "null"),
-	{name: "publisherDomain",
-		get:   func(a *application) any { return a.tenant.domain },
-		write: func(b []byte, a *application) []byte { return appendText(b, a.tenant.domain) }},
-	keptByApp("samlMetadataUrl", "null"),
-	keptByApp("serviceManagementReference", "null"),
-	{name: "signInAudience",
-		get:   func(a *application) any { return a.audience },
-		write: func(b []byte, a *application) []byte { return appendText(b, a.audience) },
-		set: func(a *application, v json.RawMessage) bool {
-			return decode(v, &a.audience) && validAudience(a.audience)
-		}},
-	keptByApp("tags", "[]"),
-	keptByApp("tokenEncryptionKeyId", "null"),
-	keptByApp("uniqueName", "null"),
-	keptByApp("defaultRedirectUri", "null"),
-	keptByApp("authenticationBehaviors", "null"),
-	keptByApp("certification", "null"),
-	keptByApp("servicePrincipalLockConfiguration", "null"),
-	keptByApp("requestSignatureVerification", "null"),
-	keptByApp("addIns", "[]"),
-	apiProperty(),
-	keptByApp("appRoles", "[]"),
-	keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
-	keptByApp("keyCredentials", "[]"),
-	keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
-	{name: "passwordCredentials",
-		get:   func(a *application) any { return passwordCredentials(a) },
-		write: func(b []byte, a *application) []byte { return appendPasswords(b, a.secrets) }},
-	keptByApp("publicClient", `{"redirectUris":[]}`),
-	keptByApp("requiredResourceAccess", "[]"),
-	keptByApp("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
-	keptByApp("web", `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false},"redirectUriSettings":[]}`),
-	keptByApp("spa", `{"redirectUris":[]}`),
-}
+		{name: "createdDateTime",
+			get:   func(a *application) any { return a.created.seconds().String() },
+			write: func(b []byte, a *application) []byte { return a.created.seconds().appendJSON(b) }},
+		{name: "displayName",
+			get:   func(a *application) any { return a.displayName },
+			write: func(b []byte, a *application) []byte { return appendText(b, a.displayName) },
+			set: func(a *application, v json.RawMessage) bool {
+				return decode(v, &a.displayName) && a.displayName != "" && len(a.displayName) <= maxName
+			}},
+		keptByApp("description", "null"),
+		keptByApp("groupMembershipClaims", "null"),
+		{name: "identifierUris",
+			get:   func(a *application) any { return append([]string{}, a.identifierURIs...) },
+			write: func(b []byte, a *application) []byte { return appendTexts(b, a.identifierURIs...) },
+			set: func(a *application, v json.RawMessage) bool {
+				a.identifierURIs = nil
+				return decode(v, &a.identifierURIs)
+			}},
+		keptByApp("isDeviceOnlyAuthSupported", "null"),
+		{name: "isDisabled",
+			get: func(a *application) any { return a.disabled },
+			set: func(a *application, v json.RawMessage) bool { return decode(v, &a.disabled) }},
+		keptByApp("isFallbackPublicClient", "null"),
+		keptByApp("managerApplications", "[]"),
+		keptByApp("nativeAuthenticationApisEnabled", "null"),
+		keptByApp("notes", "null"),
+		keptByApp("oauth2RequirePostResponse", "false"),
+		keptByApp("optionalClaims", "null"),
+		{name: "publisherDomain",
+			get:   func(a *application) any { return a.tenant.domain },
+			write: func(b []byte, a *application) []byte { return appendText(b, a.tenant.domain) }},
+		keptByApp("samlMetadataUrl", "null"),
+		keptByApp("serviceManagementReference", "null"),
+		{name: "signInAudience",
+			get:   func(a *application) any { return a.audience },
+			write: func(b []byte, a *application) []byte { return appendText(b, a.audience) },
+			set: func(a *application, v json.RawMessage) bool {
+				return decode(v, &a.audience) && validAudience(a.audience)
+			}},
+		keptByApp("tags", "[]"),
+		keptByApp("tokenEncryptionKeyId", "null"),
+		keptByApp("uniqueName", "null"),
+		keptByApp("defaultRedirectUri", "null"),
+		keptByApp("authenticationBehaviors", "null"),
+		keptByApp("certification", "null"),
+		keptByApp("servicePrincipalLockConfiguration", "null"),
+		keptByApp("requestSignatureVerification", "null"),
+		keptByApp("addIns", "[]"),
+		apiProperty(),
+		appRolesProperty(),
+		keptByApp("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
+		keysProperty(func(a *application) *map[string]json.RawMessage { return &a.kept }),
+		keptByApp("parentalControlSettings", `{"countriesBlockedForMinors":[],"legalAgeGroupRule":"Allow"}`),
+		{name: "passwordCredentials",
+			get:   func(a *application) any { return passwordCredentials(a) },
+			write: func(b []byte, a *application) []byte { return appendPasswords(b, a.secrets) }},
+		keptByApp("publicClient", `{"redirectUris":[]}`),
+		keptByApp("requiredResourceAccess", "[]"),
+		keptByApp("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+		keptByApp("web", `{"homePageUrl":null,"logoutUrl":null,"redirectUris":[],"implicitGrantSettings":{"enableAccessTokenIssuance":false,"enableIdTokenIssuance":false},"redirectUriSettings":[]}`),
+		keptByApp("spa", `{"redirectUris":[]}`),
+	}
+})
 
 // apiProperty is kept, but its requestedAccessTokenVersion decides the format
 // of tokens for the app.
@@ -212,6 +219,7 @@ func (c *graphCall) createApplication() (any, *graphError) {
 	a := c.lab.createApp(c.tenant, c.actor(), c.now, draft.displayName, draft.audience)
 	a.owners = c.newOwners()
 	a.disabled, a.tokenVersion, a.kept = draft.disabled, draft.tokenVersion, draft.kept
+	c.lab.nameKeys(&a.kept)
 	a.setURIs(draft.identifierURIs)
 	c.about(a)
 	c.wrote("create-app", "")
@@ -247,9 +255,13 @@ func (c *graphCall) patchApplication() (any, *graphError) {
 	if refused := checkApplication(c, &draft, fields); refused != nil {
 		return nil, refused
 	}
+	if refused := a.checkRoles(&draft); refused != nil {
+		return nil, refused
+	}
 	uris := draft.identifierURIs
 	draft.identifierURIs = a.identifierURIs
 	*a = draft
+	c.lab.nameKeys(&a.kept)
 	a.setURIs(uris)
 	c.lab.auditApp(a, c.actor(), c.now, auditUpdateApp, []change{includes(slices.Sorted(maps.Keys(fields))...)})
 	c.wrote("update-app", "")

@@ -7,22 +7,11 @@ import (
 
 // assignment is a grant as Graph shows it.
 func (t *tenant) assignment(p *servicePrincipal, g grant) object {
-	api := t.principalWithClientID(g.role.api())
-	return object{
-		{"id", g.id.String()},
-		{"deletedDateTime", nil},
-		{"appRoleId", g.role.id.String()},
-		{"createdDateTime", graphTime(g.created)},
-		{"principalDisplayName", p.displayName()},
-		{"principalId", p.id.String()},
-		{"principalType", "ServicePrincipal"},
-		{"resourceDisplayName", api.displayName()},
-		{"resourceId", api.id.String()},
-	}
+	return assignmentObject(g.id, g.role.id, g.created, p, t.principalWithClientID(g.role.api()))
 }
 
-// listAssignments answers with the app roles that a service principal
-// holds. They are few: there are no pages.
+// listAssignments answers with the app roles that a service principal holds.
+// They are few: there are no pages.
 func (c *graphCall) listAssignments() (any, *graphError) {
 	p, refused := c.principal()
 	if refused != nil {
@@ -35,38 +24,54 @@ func (c *graphCall) listAssignments() (any, *graphError) {
 	for _, g := range p.grants {
 		values = append(values, c.tenant.assignment(p, g))
 	}
+	values = append(values, p.apiAssignments()...)
 	return object{c.context("appRoleAssignments"), {"value", values}}, nil
 }
 
-// addAssignment grants an app role of Microsoft Graph or of Exchange, the only
-// resources whose roles the lab knows. The next token holds it.
+// assignmentBody is an assignment as sent.
+type assignmentBody struct {
+	Type        string `json:"@odata.type"`
+	PrincipalID string
+	ResourceID  string
+	AppRoleID   string
+}
+
+func (c *graphCall) readAssignment() (body assignmentBody, refused *graphError) {
+	refused = c.read(&body)
+	return body, refused
+}
+
+// addAssignment grants an app role of Microsoft Graph, of Exchange or of an
+// API of the tenant. The next token holds it.
 func (c *graphCall) addAssignment() (any, *graphError) {
 	p, refused := c.principal()
 	if refused != nil {
 		return nil, refused
 	}
-	var body struct {
-		Type        string `json:"@odata.type"`
-		PrincipalID string
-		ResourceID  string
-		AppRoleID   string
-	}
-	if refused := c.read(&body); refused != nil {
+	body, refused := c.readAssignment()
+	if refused != nil {
 		return nil, refused
 	}
 	if !strings.EqualFold(body.PrincipalID, p.id.String()) { // recalled
 		return nil, badRequest("Request_BadRequest", "Invalid value specified for property 'principalId' of resource 'AppRoleAssignment'.")
 	}
-	resource, _ := parseGUID(body.ResourceID)
-	api := c.tenant.principal(resource)
-	if api == nil {
+	id, _ := parseGUID(body.ResourceID)
+	resource := c.tenant.principal(id)
+	if resource == nil {
 		return nil, notFound(body.ResourceID)
 	}
-	roleID, _ := parseGUID(body.AppRoleID)
-	roles := rolesOf(api.clientID)
+	return c.assign(p, resource, body.AppRoleID)
+}
+
+func (c *graphCall) assign(p, resource *servicePrincipal, role string) (any, *graphError) {
+	roleID, ok := parseGUID(role)
+	if resource.app != nil && ok {
+		return c.addAPIAssignment(p, resource, roleID)
+	}
+	roles := rolesOf(resource.clientID)
 	i := slices.IndexFunc(roles, func(r appRole) bool { return r.id == roleID })
 	if i < 0 { // text recalled
-		return nil, badRequest("Request_BadRequest", "Permission being assigned was not found on application '"+body.ResourceID+"'.")
+		return nil, badRequest("Request_BadRequest", "Permission being assigned was not found on application '"+resource.clientID.String()+"'.")
 	}
 	if !c.lab.grantRole(p, c.actor(), c.now, &roles[i]) { // text recalled
 		return nil, badRequest("Request_BadRequest", "Permission being assigned already exists on the object.")
@@ -82,41 +87,20 @@ func (c *graphCall) removeAssignment() (any, *graphError) {
 		return nil, refused
 	}
 	id, _ := parseGUID(c.keys[1])
-	i := slices.IndexFunc(p.grants, func(g grant) bool { return g.id == id })
-	if i < 0 {
+	if !c.revokeAssignment(p, id) && !c.removeAPIAssignment(p, id) {
 		return nil, notFound(c.keys[1])
 	}
-	c.lab.revokeRole(p, c.actor(), c.now, p.grants[i].role)
-	c.wrote("revoke", "")
 	return nil, nil
 }
 
-// permissionGrant is a delegated permission. The lab signs no users in, so
-// that no tenant has any; the list is there for what reads it.
-type permissionGrant struct{}
-
-func (*permissionGrant) ord() int   { return 0 }
-func (*permissionGrant) live() bool { return true }
-
-func noText(*permissionGrant) []string { return nil }
-
-var permissionGrants = &collection[*permissionGrant]{
-	name: "oauth2PermissionGrants",
-	kind: "OAuth2PermissionGrant",
-	properties: []property[*permissionGrant]{
-		{name: "id"}, {name: "clientId"}, {name: "consentType"}, {name: "principalId"}, {name: "resourceId"}, {name: "scope"},
-	},
-	filters: map[string]filter[*permissionGrant]{
-		"clientId": {text: noText}, "consentType": {text: noText}, "principalId": {text: noText}, "resourceId": {text: noText},
-	},
-	pageSize: 100,
-	maxTop:   999,
-}
-
-func (c *graphCall) listPermissionGrants() (any, *graphError) {
-	q, refused := parseList(c, permissionGrants)
-	if refused != nil {
-		return nil, refused
+// revokeAssignment takes a role of Microsoft Graph away. It reports whether p
+// had it.
+func (c *graphCall) revokeAssignment(p *servicePrincipal, id guid) bool {
+	i := slices.IndexFunc(p.grants, func(g grant) bool { return g.id == id })
+	if i < 0 {
+		return false
 	}
-	return page(c, permissionGrants, q, nil), nil
+	c.lab.revokeRole(p, c.actor(), c.now, p.grants[i].role)
+	c.wrote("revoke", "")
+	return true
 }

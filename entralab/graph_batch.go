@@ -47,11 +47,16 @@ func (c *graphCall) batch() (any, *graphError) {
 		if i < 0 { // recalled
 			return nil, badRequest("BadRequest", "The dependencies of the batch requests form a cycle.")
 		}
-		status, answer := c.batched(pending[i], statuses)
+		status, answer, extra := c.batched(pending[i], statuses)
 		statuses[pending[i].ID] = status
-		response := object{{"id", pending[i].ID}, {"status", status}, {"headers", object{{"Cache-Control", "no-cache"}}}}
+		headers := append(object{{"Cache-Control", "no-cache"}}, extra...)
+		response := object{{"id", pending[i].ID}, {"status", status}, {"headers", headers}}
 		if answer != nil {
-			response[2].value = object{{"Cache-Control", "no-cache"}, {"Content-Type", "application/json"}}
+			kind := "application/json"
+			if _, plain := answer.(plainText); plain { // a JSON text; recalled
+				kind = "text/plain"
+			}
+			response[2].value = append(headers, member{"Content-Type", kind})
 			// Encoded now: a later request may change what it points to.
 			response = append(response, member{"body", json.RawMessage(encodeJSON(answer))})
 		}
@@ -87,7 +92,7 @@ func checkBatch(requests []batchRequest) *graphError {
 }
 
 // batched answers one request of a batch.
-func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int, answer any) {
+func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int, answer any, extra object) {
 	refused := c.failedDependency(r, statuses)
 	inner := &graphCall{lab: c.lab, now: c.now, requestID: c.requestID, inBatch: true}
 	inner.event = Event{Surface: surfaceGraph, Method: strings.ToUpper(r.Method), Outcome: outcomeOK}
@@ -113,7 +118,7 @@ func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int
 	}
 	inner.event.Status = status
 	c.lab.history.add(c.now, inner.event)
-	return status, answer
+	return status, answer, inner.extra
 }
 
 // failedDependency is 424 when a request depends on one that failed (Microsoft

@@ -3,6 +3,7 @@ package entralab
 import (
 	"cmp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,15 +13,15 @@ var audits = &collection[*audit]{
 	name:       "auditLogs/directoryAudits",
 	kind:       "DirectoryAudit",
 	properties: auditProperties,
-	filters: map[string]filter[*audit]{
-		"activityDateTime": {date: func(e *audit) time.Time { return e.at }},
-		"activityDisplayName": {text: func(e *audit) []string {
+	filters: []filter[*audit]{
+		{name: "activityDateTime", date: func(e *audit) time.Time { return e.at }},
+		{name: "activityDisplayName", text: func(e *audit) []string {
 			return []string{e.activity.name, strings.TrimSpace(e.activity.name)}
-		}},
-		"category":           {text: func(*audit) []string { return []string{auditCategory} }},
-		"targetResources/id": {text: func(e *audit) []string { return []string{e.targetID.String()} }},
+		}, more: []string{"startswith"}},
+		{name: "category", text: func(*audit) []string { return []string{auditCategory} }},
+		{name: "targetResources/id", text: func(e *audit) []string { return []string{e.targetID.String()} }, list: true},
 	},
-	orders:   map[string]func(a, b *audit) int{"activityDateTime": oldestFirst},
+	orders:   []order[*audit]{{"activityDateTime", oldestFirst}},
 	order:    func(a, b *audit) int { return oldestFirst(b, a) },
 	pageSize: 1000,
 	maxTop:   1000,
@@ -40,35 +41,29 @@ func (c *graphCall) listAudits() (any, *graphError) {
 	return page(c, audits, q, c.tenant.audits), nil
 }
 
-func (c *graphCall) listOrganization() (any, *graphError) {
-	if refused := c.refuseOptions(); refused != nil {
-		return nil, refused
-	}
-	return object{c.context("organization"), {"value", []object{{
-		{"id", c.tenant.id.String()},
-		{"displayName", c.tenant.displayName},
-		{"verifiedDomains", []object{{
-			{"capabilities", "Email, OfficeCommunicationsOnline"}, {"isDefault", true}, {"isInitial", true},
-			{"name", c.tenant.domain}, {"type", "Managed"},
-		}}},
-	}}}}, nil
-}
-
 // users are there to try a permission on.
 var users = &collection[*user]{
 	name: "users",
 	kind: "User",
-	properties: []property[*user]{
-		{name: "id", get: func(u *user) any { return u.id.String() }},
-		{name: "displayName", get: func(u *user) any { return u.displayName }},
-		{name: "mail", get: func(u *user) any { return u.name }},
-		{name: "userPrincipalName", get: func(u *user) any { return u.name }},
+	properties: sync.OnceValue(func() []property[*user] {
+		return []property[*user]{
+			{name: "id", get: func(u *user) any { return u.id.String() }},
+			{name: "displayName", get: func(u *user) any { return u.displayName }},
+			{name: "mail", get: func(u *user) any { return u.name }},
+			{name: "userPrincipalName", get: func(u *user) any { return u.name }},
+		}
+	}),
+	filters: []filter[*user]{
+		{name: "id", text: func(u *user) []string { return []string{u.id.String()} }},
+		{name: "displayName", text: func(u *user) []string { return []string{u.displayName} }, more: []string{"ge", "le", "startswith"}},
+		{name: "mail", text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
+		{name: "userPrincipalName", text: func(u *user) []string { return []string{u.name} }, more: []string{"ge", "le", "startswith", "endswith"}},
 	},
-	filters: map[string]filter[*user]{
-		"userPrincipalName": {text: func(u *user) []string { return []string{u.name} }, prefix: true},
-	},
-	pageSize: 100,
-	maxTop:   999,
+	directory: true,
+	search:    []searched[*user]{{"displayName", func(u *user) string { return u.displayName }}},
+	options:   []string{"search"},
+	pageSize:  100,
+	maxTop:    999,
 }
 
 func (c *graphCall) listUsers() (any, *graphError) {

@@ -15,6 +15,10 @@ type property[T any] struct {
 	// write appends the JSON of what get returns, without making it: for
 	// properties of long lists. nil: get is as good.
 	write func(b []byte, it T) []byte
+	// named is what $select shows, nil for what get does.
+	named func(T) any
+	// hidden is shown only when $select names it.
+	hidden bool
 	// set takes a sent value, nil where nothing can be sent. It reports false
 	// when the value is of the wrong kind. It works on a copy, so that a
 	// request with one bad member changes nothing.
@@ -23,13 +27,28 @@ type property[T any] struct {
 
 // render makes the object a client sees, with the selected members only.
 func render[T item](col *collection[T], it T, selected []string) object {
-	o := make(object, 0, len(col.properties))
-	for _, p := range col.properties {
-		if selected == nil || slices.Contains(selected, p.name) {
-			o = append(o, member{p.name, p.get(it)})
-		}
+	shown := col.shown(selected)
+	o := make(object, 0, len(shown))
+	for _, p := range shown {
+		o = append(o, member{p.name, p.get(it)})
 	}
 	return o
+}
+
+// shown are the properties of an answer, all or those that $select names.
+func (col *collection[T]) shown(selected []string) []property[T] {
+	properties := col.properties()
+	shown := make([]property[T], 0, len(properties))
+	for _, p := range properties {
+		switch {
+		case selected == nil && p.hidden, selected != nil && !slices.Contains(selected, p.name):
+			continue
+		case selected != nil && p.named != nil:
+			p.get, p.write = p.named, nil
+		}
+		shown = append(shown, p)
+	}
+	return shown
 }
 
 // list is the items of a page, which are written one after the other without
@@ -42,10 +61,7 @@ type list[T item] struct {
 }
 
 func (l list[T]) appendJSON(b []byte) []byte {
-	shown := l.col.properties
-	if l.selected != nil {
-		shown = slices.DeleteFunc(slices.Clone(shown), func(p property[T]) bool { return !slices.Contains(l.selected, p.name) })
-	}
+	shown := l.col.shown(l.selected)
 	names := make([]string, len(shown))
 	for j, p := range shown {
 		names[j] = `,"` + p.name + `":`
@@ -109,15 +125,16 @@ func single[T item](c *graphCall, col *collection[T], it T) (any, *graphError) {
 
 // assign gives an object the members of a request.
 func assign[T item](col *collection[T], it T, fields map[string]json.RawMessage) *graphError {
+	properties := col.properties()
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		i := slices.IndexFunc(col.properties, func(p property[T]) bool { return p.name == name })
+		i := slices.IndexFunc(properties, func(p property[T]) bool { return p.name == name })
 		switch {
 		case name == "@odata.type" || name == "@odata.context":
 		case i < 0: // recalled
 			return badRequest("Request_BadRequest", "Invalid property '"+name+"'.")
-		case col.properties[i].set == nil: // recalled
+		case properties[i].set == nil: // recalled
 			return badRequest("Request_BadRequest", "Property '"+name+"' is read-only and cannot be set.")
-		case !col.properties[i].set(it, fields[name]): // recalled
+		case !properties[i].set(it, fields[name]): // recalled
 			return badRequest("Request_BadRequest", "Invalid value specified for property '"+name+"' of resource '"+col.kind+"'.")
 		}
 	}

@@ -72,7 +72,7 @@ func (c *graphCall) addPasswordTo(h secretHolder, limit int) (any, *graphError) 
 	if len(h.set().secrets) >= limit {
 		return nil, errTooManyValues
 	}
-	if refused := h.refuseByPolicy(spec); refused != nil {
+	if refused := h.refuseByPolicy(spec, c.callerPrincipal()); refused != nil {
 		return nil, refused
 	}
 	secret := c.lab.mint(h, c.actor(), spec)

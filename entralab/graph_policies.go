@@ -22,13 +22,13 @@ type policyRestrictions struct {
 	passwords []passwordRestriction
 }
 
-// passwordRestriction is the part of a restriction that is enforced. An
-// exemption by excludeActors is kept, but exempts nobody.
+// passwordRestriction is the part of a restriction that is enforced.
 type passwordRestriction struct {
-	RestrictionType string     `json:"restrictionType"`
-	State           *string    `json:"state"` // null counts as enabled (recalled)
-	MaxLifetime     *string    `json:"maxLifetime"`
-	CreatedAfter    *time.Time `json:"restrictForAppsCreatedAfterDateTime"`
+	RestrictionType string      `json:"restrictionType"`
+	State           *string     `json:"state"` // null counts as enabled (recalled)
+	MaxLifetime     *string     `json:"maxLifetime"`
+	CreatedAfter    *time.Time  `json:"restrictForAppsCreatedAfterDateTime"`
+	ExcludeActors   *exemptions `json:"excludeActors"`
 	lifetime        isoDuration
 }
 
@@ -115,7 +115,7 @@ func (r *policyRestrictions) parse(sent json.RawMessage) bool {
 	}
 	for i := range body.Passwords {
 		p := &body.Passwords[i]
-		if !slices.Contains(passwordRestrictionTypes, p.RestrictionType) || p.State != nil && *p.State != "enabled" && *p.State != "disabled" {
+		if !slices.Contains(passwordRestrictionTypes, p.RestrictionType) || p.State != nil && *p.State != "enabled" && *p.State != "disabled" || !p.ExcludeActors.valid() {
 			return false
 		}
 		if !strings.HasSuffix(p.RestrictionType, "Lifetime") {
@@ -134,9 +134,9 @@ func (r *policyRestrictions) parse(sent json.RawMessage) bool {
 }
 
 // refuse judges a secret that is to be added to an object of some age.
-func (r policyRestrictions) refuse(policy guid, created time.Time, spec SecretSpec) *graphError {
+func (r policyRestrictions) refuse(policy guid, created time.Time, spec SecretSpec, by *servicePrincipal) *graphError {
 	for _, p := range r.passwords {
-		if p.State != nil && *p.State == "disabled" || p.CreatedAfter != nil && created.Before(*p.CreatedAfter) {
+		if p.State != nil && *p.State == "disabled" || p.CreatedAfter != nil && created.Before(*p.CreatedAfter) || p.ExcludeActors.exempts(by) {
 			continue
 		}
 		switch {
@@ -151,7 +151,7 @@ func (r policyRestrictions) refuse(policy guid, created time.Time, spec SecretSp
 
 // refuseByPolicy judges a new secret of an application: its own policy
 // replaces the tenant's (Microsoft documentation; texts recorded).
-func (a *application) refuseByPolicy(spec SecretSpec) *graphError {
+func (a *application) refuseByPolicy(spec SecretSpec, by *servicePrincipal) *graphError {
 	policy := a.tenant.policy
 	if a.policy != nil {
 		policy = a.policy
@@ -159,14 +159,14 @@ func (a *application) refuseByPolicy(spec SecretSpec) *graphError {
 	if policy == nil || !policy.enabled {
 		return nil
 	}
-	return policy.application.refuse(policy.id, a.created.time(), spec)
+	return policy.application.refuse(policy.id, a.created.time(), spec, by)
 }
 
 // refuseByPolicy judges a new secret of a service principal.
-func (p *servicePrincipal) refuseByPolicy(spec SecretSpec) *graphError {
+func (p *servicePrincipal) refuseByPolicy(spec SecretSpec, by *servicePrincipal) *graphError {
 	policy := p.tenant.policy
 	if policy == nil || !policy.enabled {
 		return nil
 	}
-	return policy.principal.refuse(policy.id, p.created.time(), spec)
+	return policy.principal.refuse(policy.id, p.created.time(), spec, by)
 }

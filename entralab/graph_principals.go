@@ -1,29 +1,34 @@
 package entralab
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 var principals = &collection[*servicePrincipal]{
 	name:       "servicePrincipals",
 	kind:       "ServicePrincipal",
 	properties: principalProperties,
-	filters: map[string]filter[*servicePrincipal]{
-		"id":          {text: func(p *servicePrincipal) []string { return []string{p.id.String()} }},
-		"appId":       {text: func(p *servicePrincipal) []string { return []string{p.clientID.String()} }},
-		"displayName": {text: func(p *servicePrincipal) []string { return []string{p.displayName()} }, prefix: true},
-	},
-	orders: map[string]func(a, b *servicePrincipal) int{
-		"displayName": func(a, b *servicePrincipal) int {
+	filters:    principalFilters,
+	orders: []order[*servicePrincipal]{
+		{"displayName", func(a, b *servicePrincipal) int {
 			return strings.Compare(strings.ToLower(a.displayName()), strings.ToLower(b.displayName()))
-		},
+		}},
+		{"createdDateTime", func(a, b *servicePrincipal) int { return cmp.Compare(a.created, b.created) }},
+		{"deletedDateTime", func(a, b *servicePrincipal) int { return cmp.Compare(a.deleted, b.deleted) }},
+	},
+	directory: true,
+	search: []searched[*servicePrincipal]{
+		{"displayName", (*servicePrincipal).displayName},
+		{"description", func(p *servicePrincipal) string { return keptText(p.kept, "description") }},
 	},
 	pageSize: 100,
 	maxTop:   999,
-	options:  []string{"expand"},
+	options:  []string{"expand", "search"},
 }
 
 func keptByPrincipal(name, empty string) property[*servicePrincipal] {
@@ -31,77 +36,81 @@ func keptByPrincipal(name, empty string) property[*servicePrincipal] {
 }
 
 // principalProperties are those of Graph's schema (2026-08).
-var principalProperties = []property[*servicePrincipal]{
-	{name: "id",
-		get:   func(p *servicePrincipal) any { return p.id.String() },
-		write: func(b []byte, p *servicePrincipal) []byte { return p.id.appendJSON(b) }},
-	{name: "deletedDateTime", get: func(p *servicePrincipal) any { return deletedDate(p.deleted) }},
-	{name: "accountEnabled",
-		get: func(p *servicePrincipal) any { return p.enabled },
-		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.enabled) }},
-	keptByPrincipal("alternativeNames", "[]"),
-	{name: "appDisplayName",
-		get:   func(p *servicePrincipal) any { return p.displayName() },
-		write: func(b []byte, p *servicePrincipal) []byte { return appendText(b, p.displayName()) }},
-	{name: "appId",
-		get:   func(p *servicePrincipal) any { return p.clientID.String() },
-		write: func(b []byte, p *servicePrincipal) []byte { return p.clientID.appendJSON(b) }},
-	{name: "applicationTemplateId", get: func(*servicePrincipal) any { return nil }},
-	{name: "appOwnerOrganizationId",
-		get:   func(p *servicePrincipal) any { return p.ownerTenant() },
-		write: func(b []byte, p *servicePrincipal) []byte { return appendOwnerTenant(b, p) }},
-	{name: "appRoleAssignmentRequired",
-		get: func(p *servicePrincipal) any { return p.assignmentRequired },
-		set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.assignmentRequired) }},
-	{name: "createdDateTime",
-		get:   func(p *servicePrincipal) any { return p.created.seconds().String() },
-		write: func(b []byte, p *servicePrincipal) []byte { return p.created.seconds().appendJSON(b) }},
-	keptByPrincipal("description", "null"),
-	{name: "disabledByMicrosoftStatus", get: func(*servicePrincipal) any { return nil }},
-	{name: "displayName",
-		get:   func(p *servicePrincipal) any { return p.displayName() },
-		write: func(b []byte, p *servicePrincipal) []byte { return appendText(b, p.displayName()) }},
-	keptByPrincipal("homepage", "null"),
-	keptByPrincipal("loginUrl", "null"),
-	keptByPrincipal("logoutUrl", "null"),
-	keptByPrincipal("notes", "null"),
-	keptByPrincipal("notificationEmailAddresses", "[]"),
-	keptByPrincipal("preferredSingleSignOnMode", "null"),
-	keptByPrincipal("preferredTokenSigningKeyThumbprint", "null"),
-	keptByPrincipal("replyUrls", "[]"),
-	{name: "servicePrincipalNames", get: func(p *servicePrincipal) any {
-		return append([]string{p.clientID.String()}, p.uris()...)
-	}, write: appendPrincipalNames},
-	{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
-	{name: "signInAudience", get: func(p *servicePrincipal) any {
-		if p.app == nil {
-			return audienceAny
-		}
-		return p.app.audience
-	}},
-	keptByPrincipal("tags", "[]"),
-	keptByPrincipal("tokenEncryptionKeyId", "null"),
-	keptByPrincipal("samlSingleSignOnSettings", "null"),
-	keptByPrincipal("addIns", "[]"),
-	{name: "appRoles", get: func(p *servicePrincipal) any {
-		roles := []object{}
-		for _, role := range rolesOf(p.clientID) {
-			roles = append(roles, object{
-				{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
-				{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},
-			})
-		}
-		return roles
-	}},
-	keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
-	keptByPrincipal("keyCredentials", "[]"),
-	{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
-	{name: "passwordCredentials",
-		get:   func(p *servicePrincipal) any { return passwordCredentials(p) },
-		write: func(b []byte, p *servicePrincipal) []byte { return appendPasswords(b, p.secrets) }},
-	keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
-	keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
-}
+var principalProperties = sync.OnceValue(func() []property[*servicePrincipal] {
+	return []property[*servicePrincipal]{
+		{name: "id",
+			get:   func(p *servicePrincipal) any { return p.id.String() },
+			write: func(b []byte, p *servicePrincipal) []byte { return p.id.appendJSON(b) }},
+		{name: "deletedDateTime", get: func(p *servicePrincipal) any { return deletedDate(p.deleted) }},
+		{name: "accountEnabled",
+			get: func(p *servicePrincipal) any { return p.enabled },
+			set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.enabled) }},
+		keptByPrincipal("alternativeNames", "[]"),
+		{name: "appDisplayName",
+			get:   func(p *servicePrincipal) any { return p.displayName() },
+			write: func(b []byte, p *servicePrincipal) []byte { return appendText(b, p.displayName()) }},
+		{name: "appId",
+			get:   func(p *servicePrincipal) any { return p.clientID.String() },
+			write: func(b []byte, p *servicePrincipal) []byte { return p.clientID.appendJSON(b) }},
+		{name: "applicationTemplateId", get: func(*servicePrincipal) any { return nil }},
+		{name: "appOwnerOrganizationId",
+			get:   func(p *servicePrincipal) any { return p.ownerTenant() },
+			write: func(b []byte, p *servicePrincipal) []byte { return appendOwnerTenant(b, p) }},
+		{name: "appRoleAssignmentRequired",
+			get: func(p *servicePrincipal) any { return p.assignmentRequired },
+			set: func(p *servicePrincipal, v json.RawMessage) bool { return decode(v, &p.assignmentRequired) }},
+		{name: "createdDateTime",
+			get:   func(p *servicePrincipal) any { return p.created.seconds().String() },
+			write: func(b []byte, p *servicePrincipal) []byte { return p.created.seconds().appendJSON(b) }},
+		keptByPrincipal("description", "null"),
+		{name: "disabledByMicrosoftStatus", get: func(*servicePrincipal) any { return nil }},
+		{name: "displayName",
+			get:   func(p *servicePrincipal) any { return p.displayName() },
+			write: func(b []byte, p *servicePrincipal) []byte { return appendText(b, p.displayName()) }},
+		keptByPrincipal("homepage", "null"),
+		keptByPrincipal("loginUrl", "null"),
+		keptByPrincipal("logoutUrl", "null"),
+		keptByPrincipal("notes", "null"),
+		keptByPrincipal("notificationEmailAddresses", "[]"),
+		keptByPrincipal("preferredSingleSignOnMode", "null"),
+		keptByPrincipal("preferredTokenSigningKeyThumbprint", "null"),
+		keptByPrincipal("replyUrls", "[]"),
+		{name: "servicePrincipalNames", get: func(p *servicePrincipal) any { return p.names() }, write: appendPrincipalNames},
+		{name: "servicePrincipalType", get: func(*servicePrincipal) any { return "Application" }},
+		{name: "signInAudience", get: func(p *servicePrincipal) any {
+			if p.app == nil {
+				return audienceAny
+			}
+			return p.app.audience
+		}},
+		keptByPrincipal("tags", "[]"),
+		keptByPrincipal("tokenEncryptionKeyId", "null"),
+		keptByPrincipal("samlSingleSignOnSettings", "null"),
+		keptByPrincipal("addIns", "[]"),
+		{name: "appRoles", get: func(p *servicePrincipal) any {
+			roles := []object{}
+			if p.app != nil {
+				return append([]apiRole{}, p.app.apiRoles()...)
+			}
+			for _, role := range rolesOf(p.clientID) {
+				roles = append(roles, object{
+					{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
+					{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},
+				})
+			}
+			return roles
+		}},
+		keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
+		keysProperty(func(p *servicePrincipal) *map[string]json.RawMessage { return &p.kept }),
+		{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
+		{name: "passwordCredentials",
+			get:   func(p *servicePrincipal) any { return passwordCredentials(p) },
+			write: func(b []byte, p *servicePrincipal) []byte { return appendPasswords(b, p.secrets) }},
+		attributesProperty(),
+		keptByPrincipal("resourceSpecificApplicationPermissions", "[]"),
+		keptByPrincipal("verifiedPublisher", `{"addedDateTime":null,"displayName":null,"verifiedPublisherId":null}`),
+	}
+})
 
 // appendOwnerTenant writes appOwnerOrganizationId.
 func appendOwnerTenant(b []byte, p *servicePrincipal) []byte {
@@ -120,6 +129,11 @@ func (p *servicePrincipal) uris() []string {
 		return []string{outlookResource}
 	}
 	return []string{graphResource}
+}
+
+// names are what a token request can call p.
+func (p *servicePrincipal) names() []string {
+	return append([]string{p.clientID.String()}, p.uris()...)
 }
 
 // appendPrincipalNames writes servicePrincipalNames.
@@ -178,6 +192,9 @@ func (c *graphCall) createServicePrincipal() (any, *graphError) {
 		return nil, badRequest("Request_BadRequest", "A value is required for property 'appId' of resource 'ServicePrincipal'.") // recalled
 	}
 	delete(fields, "appId")
+	if refused := c.mayAssign(fields); refused != nil {
+		return nil, refused
+	}
 	draft := &servicePrincipal{enabled: true}
 	if refused := assign(principals, draft, fields); refused != nil {
 		return nil, refused
@@ -197,6 +214,7 @@ func (c *graphCall) createServicePrincipal() (any, *graphError) {
 	p := c.lab.createPrincipal(a, c.actor(), c.now)
 	p.owners = c.newOwners()
 	p.enabled, p.assignmentRequired, p.kept = draft.enabled, draft.assignmentRequired, draft.kept
+	c.lab.nameKeys(&p.kept)
 	c.wrote("create-service-principal", "")
 	return append(object{c.context("servicePrincipals/$entity")}, render(principals, p, nil)...), nil
 }
@@ -230,11 +248,15 @@ func (c *graphCall) patchPrincipal() (any, *graphError) {
 	if refused := c.read(&fields); refused != nil {
 		return nil, refused
 	}
+	if refused := c.mayAssign(fields); refused != nil {
+		return nil, refused
+	}
 	draft := *p
 	if refused := assign(principals, &draft, fields); refused != nil {
 		return nil, refused
 	}
 	*p = draft
+	c.lab.nameKeys(&p.kept)
 	c.lab.auditPrincipal(p, c.actor(), c.now, auditUpdatePrincipal, []change{includes(slices.Sorted(maps.Keys(fields))...)})
 	c.wrote("update-service-principal", "")
 	return nil, nil

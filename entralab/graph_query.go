@@ -27,15 +27,30 @@ func (*user) live() bool  { return true }
 
 // collection describes what can be asked of one kind of object.
 type collection[T item] struct {
-	name       string // in @odata.context
-	kind       string // in messages
-	properties []property[T]
-	filters    map[string]filter[T]
-	orders     map[string]func(a, b T) int // by $orderby
-	order      func(a, b T) int            // without $orderby; nil: as created
-	pageSize   int                         // without $top
+	name       string               // in @odata.context
+	kind       string               // in messages
+	properties func() []property[T] // made on first use: the program starts without
+	filters    []filter[T]
+	orders     []order[T]
+	order      func(a, b T) int // without $orderby; nil: as created
+	pageSize   int              // without $top
 	maxTop     int
 	options    []string // query options that few collections have
+
+	directory bool // has advanced queries, see [graphCall.advanced]
+	search    []searched[T]
+}
+
+// order is a value of $orderby.
+type order[T item] struct {
+	name    string
+	compare func(a, b T) int
+}
+
+// searched is a property that $search reads.
+type searched[T item] struct {
+	name string
+	get  func(T) string
 }
 
 // parseQuery reads the query with option names as they are known here: without
@@ -82,37 +97,27 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 		return q, refused
 	}
 	q = listQuery[T]{listed: T.live, order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
-	if c.query.Has("filter") {
-		conditions, ok := parseFilter(c.query.Get("filter"))
-		if !ok {
-			return q, unsupportedQuery("Invalid filter clause: '" + c.query.Get("filter") + "'.")
-		}
-		for _, condition := range conditions {
-			match, ok := col.filters[condition.property].compile(condition)
-			if !ok {
-				return q, unsupportedQuery("Unsupported or invalid query filter clause specified for property '" + condition.property + "' of resource '" + col.kind + "'.")
-			}
-			q.filters = append(q.filters, match)
-			if condition.operator == "eq" {
-				q.keyed[condition.property] = condition.value
-			}
-		}
+	if col.directory { // without the header the count is left out (Microsoft documentation)
+		q.count = c.advanced()
+	}
+	if refused = q.readFilters(c, col); refused != nil {
+		return q, refused
 	}
 	if c.query.Has("orderby") {
 		name, direction, _ := strings.Cut(strings.TrimSpace(c.query.Get("orderby")), " ")
-		order := col.orders[name]
-		if order == nil || direction != "" && direction != "asc" && direction != "desc" {
+		i := slices.IndexFunc(col.orders, func(o order[T]) bool { return o.name == name })
+		if i < 0 || direction != "" && direction != "asc" && direction != "desc" {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
-		// Filter and order together are an advanced query (Microsoft
-		// documentation; text recorded 2026).
-		advanced := q.count && strings.EqualFold(c.request.Header.Get("ConsistencyLevel"), "eventual")
-		if col.order == nil && c.query.Has("filter") && !advanced {
+		// Sorted applications and service principals are an advanced query
+		// (Microsoft documentation; text recorded 2026).
+		if col.directory && !c.advanced() {
 			return q, unsupportedQuery("Sorting not supported for current query.")
 		}
-		q.order = order
+		compare := col.orders[i].compare
+		q.order = compare
 		if direction == "desc" {
-			q.order = func(a, b T) int { return order(b, a) }
+			q.order = func(a, b T) int { return compare(b, a) }
 		}
 	}
 	if c.query.Has("top") {
@@ -130,22 +135,55 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 	if q.expand, refused = c.expandOwners(); refused != nil {
 		return q, refused
 	}
+	if q.expand && col.directory && c.advanced() { // Microsoft documentation; text recalled
+		return q, unsupportedQuery("Expand is not supported with advanced queries.")
+	}
 	q.selected, refused = parseSelect(c, col)
 	return q, refused
+}
+
+// readFilters reads $filter and $search, which both have to hold.
+func (q *listQuery[T]) readFilters(c *graphCall, col *collection[T]) *graphError {
+	if c.query.Has("filter") {
+		e, ok := parseFilter(c.query.Get("filter"))
+		if !ok {
+			return unsupportedQuery("Invalid filter clause: '" + c.query.Get("filter") + "'.")
+		}
+		match, refused := compile(c, col, e)
+		if refused != nil {
+			return refused
+		}
+		q.filters = append(q.filters, match)
+		e.keys(q.keyed)
+	}
+	if c.query.Has("search") {
+		match, refused := readSearch(c, col)
+		if refused != nil {
+			return refused
+		}
+		q.filters = append(q.filters, match)
+	}
+	return nil
+}
+
+// holds reports whether an item belongs into the answer.
+func (q *listQuery[T]) holds(it T) bool {
+	return q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) })
 }
 
 func parseSelect[T item](c *graphCall, col *collection[T]) ([]string, *graphError) {
 	if !c.query.Has("select") {
 		return nil, nil
 	}
+	properties := col.properties()
 	var selected []string
 	for name := range strings.SplitSeq(c.query.Get("select"), ",") {
 		name = strings.TrimSpace(name)
-		i := slices.IndexFunc(col.properties, func(p property[T]) bool { return strings.EqualFold(p.name, name) })
+		i := slices.IndexFunc(properties, func(p property[T]) bool { return strings.EqualFold(p.name, name) })
 		if i < 0 {
 			return nil, badRequest("BadRequest", "Could not find a property named '"+name+"' on type 'Microsoft.DirectoryServices."+col.kind+"'.")
 		}
-		selected = append(selected, col.properties[i].name)
+		selected = append(selected, properties[i].name)
 	}
 	return selected, nil
 }
@@ -162,7 +200,7 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	var found []T
 	count := 0
 	for _, it := range rest {
-		if !q.listed(it) || slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+		if !q.holds(it) {
 			continue
 		}
 		count++

@@ -1,6 +1,7 @@
 package entralab
 
 import (
+	"sync"
 	"time"
 )
 
@@ -21,31 +22,44 @@ func (*loggedSignIn) live() bool { return true }
 var signIns = &collection[*loggedSignIn]{
 	name: "auditLogs/signIns",
 	kind: "SignIn",
-	properties: []property[*loggedSignIn]{
-		{name: "id", get: func(s *loggedSignIn) any { return s.id() }},
-		{name: "createdDateTime", get: func(s *loggedSignIn) any { return graphTime(s.event.At.Truncate(time.Second)) }},
-		{name: "appId", get: func(s *loggedSignIn) any { return s.app.clientID.String() }},
-		{name: "appDisplayName", get: func(s *loggedSignIn) any { return s.app.displayName }},
-		{name: "ipAddress", get: func(*loggedSignIn) any { return "127.0.0.1" }},
-		{name: "servicePrincipalId", get: func(s *loggedSignIn) any { return s.principal.id.String() }},
-		{name: "servicePrincipalName", get: func(s *loggedSignIn) any { return s.principal.displayName() }},
-		{name: "servicePrincipalCredentialKeyId", get: func(s *loggedSignIn) any {
-			if s.event.Outcome != outcomeAccepted {
-				return nil
-			}
-			return nullable(s.event.KeyID)
-		}},
-		{name: "servicePrincipalCredentialThumbprint", get: func(*loggedSignIn) any { return nil }},
-		{name: "signInEventTypes", get: func(*loggedSignIn) any { return []string{servicePrincipalSignIn} }},
-		{name: "status", get: func(s *loggedSignIn) any {
-			return object{{"errorCode", s.event.Code}, {"failureReason", nil}, {"additionalDetails", nil}}
-		}},
-	},
-	filters: map[string]filter[*loggedSignIn]{
-		"createdDateTime":    {date: func(s *loggedSignIn) time.Time { return s.event.At }},
-		"appId":              {text: func(s *loggedSignIn) []string { return []string{s.app.clientID.String()} }},
-		"servicePrincipalId": {text: func(s *loggedSignIn) []string { return []string{s.principal.id.String()} }},
-		"signInEventTypes":   {text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }},
+	properties: sync.OnceValue(func() []property[*loggedSignIn] {
+		return []property[*loggedSignIn]{
+			{name: "id", get: func(s *loggedSignIn) any { return s.event.signIn.trace.String() }},
+			{name: "createdDateTime", get: func(s *loggedSignIn) any { return graphTime(s.event.At.Truncate(time.Second)) }},
+			{name: "appId", get: func(s *loggedSignIn) any { return s.app.clientID.String() }},
+			{name: "appDisplayName", get: func(s *loggedSignIn) any { return s.app.displayName }},
+			{name: "ipAddress", get: func(*loggedSignIn) any { return "127.0.0.1" }},
+			{name: "servicePrincipalId", get: func(s *loggedSignIn) any { return s.principal.id.String() }},
+			{name: "servicePrincipalName", get: func(s *loggedSignIn) any { return s.principal.displayName() }},
+			{name: "servicePrincipalCredentialKeyId", get: func(s *loggedSignIn) any {
+				if s.credential() == "none" || s.credential() == kindFederated {
+					return nil
+				}
+				return nullable(s.event.KeyID)
+			}},
+			{name: "servicePrincipalCredentialThumbprint", get: func(*loggedSignIn) any { return nil }},
+			{name: "federatedCredentialId", get: func(s *loggedSignIn) any {
+				if s.credential() != kindFederated {
+					return nil
+				}
+				return s.event.KeyID
+			}},
+			{name: "clientCredentialType", get: func(s *loggedSignIn) any { return s.credential() }},
+			{name: "correlationId", get: func(s *loggedSignIn) any { return s.event.signIn.correlation.String() }},
+			{name: "resourceDisplayName", get: func(s *loggedSignIn) any { return s.event.signIn.resourceName() }},
+			{name: "resourceId", get: func(s *loggedSignIn) any { return s.event.signIn.resourceIDText() }},
+			{name: "resourceServicePrincipalId", get: func(s *loggedSignIn) any { return s.event.signIn.resourcePrincipal() }},
+			{name: "signInEventTypes", get: func(*loggedSignIn) any { return []string{servicePrincipalSignIn} }},
+			{name: "status", get: func(s *loggedSignIn) any {
+				return object{{"errorCode", s.event.Code}, {"failureReason", nil}, {"additionalDetails", nil}}
+			}},
+		}
+	}),
+	filters: []filter[*loggedSignIn]{
+		{name: "createdDateTime", date: func(s *loggedSignIn) time.Time { return s.event.At }},
+		{name: "appId", text: func(s *loggedSignIn) []string { return []string{s.app.clientID.String()} }},
+		{name: "servicePrincipalId", text: func(s *loggedSignIn) []string { return []string{s.principal.id.String()} }},
+		{name: "signInEventTypes", text: func(*loggedSignIn) []string { return []string{servicePrincipalSignIn} }, list: true},
 	},
 	order:    func(a, b *loggedSignIn) int { return b.event.Seq - a.event.Seq },
 	pageSize: 1000,
@@ -54,19 +68,20 @@ var signIns = &collection[*loggedSignIn]{
 
 const servicePrincipalSignIn = "servicePrincipal"
 
-// id is made of the sequence number: the history has no other.
-func (s *loggedSignIn) id() string {
-	var id guid
-	copy(id[:], s.principal.id[:8])
-	for i := range 8 {
-		id[15-i] = byte(s.event.Seq >> (8 * i))
+// credential is its kind; failures say none, like the records seen.
+func (s *loggedSignIn) credential() string {
+	if s.event.Outcome != outcomeAccepted || s.event.signIn.credential == "" {
+		return "none"
 	}
-	return id.String()
+	return s.event.signIn.credential
 }
 
 // listSignIns shows service principals only to who asks for them (Microsoft
 // documentation); nobody else signs in. v1.0 has no such entries.
 func (c *graphCall) listSignIns() (any, *graphError) {
+	if refused := c.checkLicence(); refused != nil {
+		return nil, refused
+	}
 	q, refused := parseList(c, signIns)
 	if refused != nil {
 		return nil, refused
@@ -94,4 +109,4 @@ func (t *tenant) signIns(events []Event) []*loggedSignIn {
 }
 
 // logLag is how long entries of the logs take to show, on the lab's clock.
-type logLag struct{ audit, signIn time.Duration }
+type logLag struct{ audit, signIn, activity time.Duration }

@@ -22,17 +22,20 @@ type Event struct {
 	Status   int       `json:"status,omitempty"`
 	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
 
-	appOnly bool // a sign-in of the app itself, not of a user through it
+	appOnly bool          // a sign-in of the app itself, not of a user through it
+	signIn  *signInDetail // of a token request
 }
 
 // Write says what an [Event] changed.
 //
-// Kinds: mint, remove (secrets); create-app, create-apps, update-app,
-// delete-app, restore-app, purge-app, disable-app, enable-app, rename;
+// Kinds: mint, remove (secrets); create-app, create-apps, update-app, delete-app,
+// restore-app, purge-app, disable-app, enable-app,
+// deactivate-app, activate-app, rename;
 // create-service-principal, and the same with update, delete, restore and
-// purge; add-owner, remove-owner, grant, revoke, update-federated;
+// purge; add-owner, remove-owner, grant, revoke, update-federated,
+// add-key, remove-key;
 // create-policy, update-policy, delete-policy, assign-policy,
-// unassign-policy; clock, delay, sign-in.
+// unassign-policy; clock, delay, sign-in, licence, throttle.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`

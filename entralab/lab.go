@@ -42,6 +42,10 @@ type Config struct {
 	// https://graph.lab.test and http://control.lab.test, and only
 	// [Lab.Transport] reaches them. For testing/synctest.
 	InProcess bool
+	// Throttling makes Graph refuse what goes beyond the documented limits,
+	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
+	// counted.
+	Throttling bool
 }
 
 // Lab is a running emulated tenant. All its methods may be called at the same
@@ -66,6 +70,7 @@ type Lab struct {
 	healthy, operator App // with their values, for Env
 
 	randomLifetimes bool
+	buckets         buckets
 	foreign         foreignIssuer
 	delegations     delegations
 	devices         deviceCodes
@@ -74,6 +79,7 @@ type Lab struct {
 	mu          sync.RWMutex // guards what follows, and all that hangs on it
 	delay       Delay
 	logLag      logLag
+	unlicensed  bool // see errLicence
 	tenants     []*tenant
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex
@@ -117,6 +123,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.buckets.set(cfg.Throttling)
 	l.running.Go(l.key.generate)
 	l.seed()
 

@@ -30,6 +30,8 @@ type tenant struct {
 	audits   []*audit
 	policy   *managementPolicy   // the tenant's default, nil until it is set
 	policies []*managementPolicy // those that can be assigned
+
+	permissionGrants []*permissionGrant // deleted ones stay, for page tokens
 }
 
 type user struct {
@@ -72,6 +74,7 @@ type servicePrincipal struct {
 	assignmentRequired bool
 	owners             []guid
 	grants             []grant
+	apiGrants          []apiGrant
 	credentialSet
 	app  *application // nil for Microsoft Graph and Exchange
 	kept map[string]json.RawMessage

@@ -20,6 +20,8 @@ const (
 	roleApplicationWrite = "Application.ReadWrite.All"
 	roleApplicationOwned = "Application.ReadWrite.OwnedBy"
 	roleAuditRead        = "AuditLog.Read.All"
+	roleGrantsWrite      = "DelegatedPermissionGrant.ReadWrite.All"
+	roleAttributesWrite  = "CustomSecAttributeAssignment.ReadWrite.All"
 	roleDirectoryRead    = "Directory.Read.All"
 	rolePolicyRead       = "Policy.Read.All"
 	rolePolicyWrite      = "Policy.ReadWrite.ApplicationConfiguration"
@@ -33,6 +35,8 @@ var appRoles = []appRole{
 	{mustGUID("1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9"), roleApplicationWrite, "Read and write all applications"},
 	{mustGUID("18a4783c-866b-4cc7-a460-3d5e5662c884"), roleApplicationOwned, "Manage apps that this app creates or owns"},
 	{mustGUID("b0afded3-3588-46d8-8b3d-9842eff778da"), roleAuditRead, "Read all audit log data"},
+	{mustGUID("de89b5e4-5b8f-48eb-8925-29c2b33bd8bd"), roleAttributesWrite, "Read and write custom security attribute assignments"}, // id recalled
+	{mustGUID("8e8e4742-1d95-4f68-9d56-6ee75648c72a"), roleGrantsWrite, "Manage all delegated permission grants"},                   // id recalled
 	{mustGUID("7ab1d382-f21e-4acd-a863-ba3e13f7da61"), roleDirectoryRead, "Read directory data"},
 	{mustGUID("810c84a8-4a9e-49e6-bf7d-12d183f40d01"), "Mail.Read", "Read mail in all mailboxes"},
 	{mustGUID("b633e1c5-b582-4048-a93e-9f11b44c7e96"), "Mail.Send", "Send mail as any user"},

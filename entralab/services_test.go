@@ -130,7 +130,7 @@ func TestExchangeRoles(t *testing.T) {
 		t.Errorf("assignment %v", made)
 	}
 	const readUsers = "df021288-bdef-4463-88db-98f22de89214" // a role of Graph
-	admin.refused("POST", path, body(readUsers), http.StatusBadRequest, "Request_BadRequest", "Permission being assigned was not found on application '"+exchange["id"].(string)+"'.")
+	admin.refused("POST", path, body(readUsers), http.StatusBadRequest, "Request_BadRequest", "Permission being assigned was not found on application '00000002-0000-0ff1-ce00-000000000000'.")
 	bare, err := lab.AddApp(entralab.AppSpec{NoServicePrincipal: true})
 	if err != nil {
 		t.Fatal(err)

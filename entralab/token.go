@@ -49,7 +49,7 @@ func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string,
 	allowPage(w, r)
 	req := readTokenRequest(r, segment, endpoint)
 	x := l.newExchange(r, req.form)
-	token, refused := l.authorize(r, req, x.now)
+	token, refused := l.authorize(r, req, x)
 	if refused != nil {
 		x.refuse(w, r.Host, refused)
 		return
@@ -59,13 +59,17 @@ func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string,
 }
 
 // authorize decides and writes the decision into the history.
-func (l *Lab) authorize(r *http.Request, req tokenRequest, now time.Time) (*grantedToken, *refusal) {
+func (l *Lab) authorize(r *http.Request, req tokenRequest, x exchange) (*grantedToken, *refusal) {
+	now := x.now
 	event := Event{Surface: surfaceToken, Method: r.Method, Path: r.URL.Path, Status: http.StatusOK, Outcome: outcomeAccepted}
+	event.signIn = &signInDetail{trace: x.trace, correlation: x.correlation}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	token, refused := l.decide(req, now, &event)
 	if refused != nil {
 		event.Outcome, event.Code, event.Status = outcomeRefused, refused.code, refused.status
+	} else {
+		event.signIn.note(token.resource)
 	}
 	l.history.add(now, event)
 	return token, refused
@@ -187,18 +191,23 @@ func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
 	}
 	method, refused := c.authenticate(errSecretMissing.with())
 	if refused != nil {
+		c.noteResource()
 		return nil, refused
 	}
 	if refused := c.checkEnabled(); refused != nil {
+		c.noteResource()
 		return nil, refused
 	}
 	target, refused := c.lab.target(c.tenant, c.req)
 	if refused != nil {
 		return nil, refused
 	}
+	c.event.signIn.note(target)
 	token := c.token(method, target)
 	token.roles = c.app.principal.rolesFor(target.api)
-	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 {
+	values, assigned := c.app.principal.rolesOfAPI(target.principal)
+	token.roles = append(token.roles, values...)
+	if p := target.principal; p != nil && p.assignmentRequired && p != c.app.principal && len(token.roles) == 0 && !assigned {
 		return nil, errNotAssigned.with("appId", c.app.clientID.String(), "appName", c.app.displayName,
 			"resourceId", p.clientID.String(), "resourceName", p.displayName())
 	}
