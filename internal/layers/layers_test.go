@@ -32,7 +32,7 @@ var inside = map[string][]string{
 	"internal/diagnose":        {"internal/entra", "internal/secret", "aadsts"},
 	"internal/explain":         {"internal/diagnose", "aadsts"},
 	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
-	"internal/setting":         {"internal/entra", "internal/secret"},
+	"internal/setting":         {"internal/entra", "internal/secret", "internal/text"},
 	"internal/text":            {},
 	"internal/wire":            {"internal/entra"},
 	"internal/token":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},

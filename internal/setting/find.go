@@ -1,0 +1,156 @@
+package setting
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxFile is the largest file that is read.
+const maxFile = 10 << 20
+
+// Result is what was found, in the order of the walk, and what could not be
+// read. An error does not stop the rest.
+type Result struct {
+	Settings []Found
+	Errors   []*Error
+}
+
+// session is one call of [Find].
+type session struct {
+	fsys      fs.FS
+	result    Result
+	manifests map[string][]*node // Kubernetes documents by directory
+}
+
+// hint tells files that can hold a setting from those that are not parsed.
+var hint = regexp.MustCompile(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+
+var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
+
+// Find reads every settings file under the roots, which are slash-separated
+// paths in fsys and may be files. Symbolic links are not followed, except a
+// root. Only an ended context is returned as an error.
+func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
+	s := &session{fsys: fsys, manifests: map[string][]*node{}}
+	seen := map[string]bool{}
+	for _, root := range roots {
+		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			switch {
+			case err != nil:
+				s.fail(name, err)
+				return nil
+			case d.IsDir():
+				if name != root && slices.Contains(skipped, d.Name()) {
+					return fs.SkipDir
+				}
+				return nil
+			case seen[name] || name != root && !d.Type().IsRegular():
+				return nil
+			}
+			seen[name] = true
+			s.file(name)
+			return nil
+		})
+		if err != nil {
+			return Result{}, err
+		}
+	}
+	s.kubernetes()
+	s.joinDirectories()
+	slices.SortStableFunc(s.result.Errors, func(a, b *Error) int { return strings.Compare(a.File, b.File) })
+	return s.result, nil
+}
+
+func (s *session) fail(name string, err error) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		s.result.Errors = append(s.result.Errors, e)
+		return
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = fmt.Errorf("%s: %w", e.Op, e.Err)
+	}
+	s.result.Errors = append(s.result.Errors, &Error{File: name, Err: err})
+}
+
+func (s *session) file(name string) {
+	base := strings.ToLower(path.Base(name))
+	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(base) })
+	if i < 0 {
+		return
+	}
+	data, err := s.load(name)
+	if err != nil {
+		s.fail(name, err)
+		return
+	}
+	if binary(data) || !hint.Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+		return
+	}
+	src, err := newSource(name, data)
+	if err != nil {
+		s.fail(name, err)
+		return
+	}
+	found, err := readers()[i].read(s, src)
+	if err != nil {
+		s.fail(name, err)
+	}
+	if src.transcoded {
+		for i := range found {
+			found[i].note("the file is UTF-16: positions are those of its text in UTF-8")
+		}
+	}
+	s.result.Settings = append(s.result.Settings, found...)
+}
+
+func (s *session) load(name string) ([]byte, error) {
+	info, err := fs.Stat(s.fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("is larger than %d MiB and was not read", maxFile>>20)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is no regular file and was not read")
+	}
+	return fs.ReadFile(s.fsys, name)
+}
+
+// joinDirectories pairs partial settings of one directory and environment.
+func (s *session) joinDirectories() {
+	type place struct{ dir, environment string }
+	groups := map[place][]Found{}
+	var order []place
+	for _, f := range s.result.Settings {
+		p := f.Secret
+		if !p.Set {
+			p = f.Client
+		}
+		at := place{path.Dir(p.File), f.Environment}
+		if groups[at] == nil {
+			order = append(order, at)
+		}
+		groups[at] = append(groups[at], f)
+	}
+	s.result.Settings = nil
+	for _, at := range order {
+		joined := join(groups[at], at.dir)
+		for i := range joined {
+			f := &joined[i]
+			f.Notes = slices.DeleteFunc(f.Notes, func(n string) bool { return strings.HasPrefix(n, "no ") && strings.HasSuffix(n, " found beside it") })
+			f.finish()
+		}
+		s.result.Settings = append(s.result.Settings, joined...)
+	}
+}
