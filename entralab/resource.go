@@ -13,14 +13,17 @@ var (
 // microsoftTenant is where Microsoft registers its services.
 const microsoftTenant = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
-const graphResource = "https://graph.microsoft.com"
+const (
+	graphResource = "https://graph.microsoft.com"
+	vaultResource = "https://vault.azure.net"
+)
 
 // wellKnownResources are the services that every tenant knows, by URI without
 // the slash at the end and by app id.
 var wellKnownResources = map[string]guid{
 	graphResource:                         graphAppID,
 	graphAppID.String():                   graphAppID,
-	"https://vault.azure.net":             vaultAppID,
+	vaultResource:                         vaultAppID,
 	vaultAppID.String():                   vaultAppID,
 	"https://management.azure.com":        armAppID,
 	"https://management.core.windows.net": armAppID,
@@ -48,6 +51,10 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	if name == strings.ToLower(l.graphURL) {
 		// HashiCorp's providers build the scope from Graph's endpoint (seen).
 		return resource{asked: asked, audience: graphResource, graph: true, version: v1, principal: t.graph}, true
+	}
+	if name == strings.ToLower(l.vaultURL) || isVaultParent(name) {
+		// The resource of a challenge, where it cannot be Microsoft's.
+		return resource{asked: asked, audience: vaultResource, version: v1}, true
 	}
 	if appID, ok := wellKnownResources[name]; ok {
 		found := resource{asked: asked, audience: asked, graph: appID == graphAppID, version: v1}
