@@ -31,6 +31,8 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).signIn)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
+	case "POST /control/vault":
+		l.serveCommand(w, r, (*controlCall).vault)
 	default:
 		writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
 	}
@@ -154,6 +156,7 @@ func (c *controlCall) clock() (any, *problem) {
 	default:
 		return nil, badCommand("send one of advance, set and freeze")
 	}
+	c.lab.events.wake()
 	c.event.Write = &Write{Kind: "clock"}
 	return object{{"now", graphTime(clock.now())}}, nil
 }
@@ -165,6 +168,8 @@ type delayBody struct {
 	Replicas int    `json:"replicas"`
 	SignIn   string `json:"signin_lag,omitempty"` // until the sign-in log shows an entry
 	Audit    string `json:"audit_lag,omitempty"`
+	Vault    string `json:"vault,omitempty"`        // until a secret is deleted, recovered or purged
+	Access   string `json:"vault_access,omitempty"` // until a role on a vault counts
 }
 
 // delays is what is in force. Call with l.mu held.
@@ -175,6 +180,12 @@ func (l *Lab) delays() delayBody {
 	}
 	if l.logLag.audit > 0 {
 		d.Audit = l.logLag.audit.String()
+	}
+	if l.vaultDelay.Delete > 0 {
+		d.Vault = l.vaultDelay.Delete.String()
+	}
+	if l.vaultDelay.Access > 0 {
+		d.Access = l.vaultDelay.Access.String()
 	}
 	return d
 }
@@ -187,10 +198,15 @@ func (c *controlCall) delay() (any, *problem) {
 	}
 	d := Delay{Replicas: sent.Replicas}
 	var lags logLag
+	var vaults VaultDelay
 	for _, member := range []struct {
 		name, text string
 		into       *time.Duration
-	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}, {"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}} {
+	}{
+		{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove},
+		{"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit},
+		{"vault", sent.Vault, &vaults.Delete}, {"vault_access", sent.Access, &vaults.Access},
+	} {
 		if member.text == "" {
 			continue
 		}
@@ -204,6 +220,7 @@ func (c *controlCall) delay() (any, *problem) {
 	}
 	c.lab.setDelay(d)
 	c.lab.logLag = lags
+	c.lab.vaultDelay = vaults
 	c.event.Write = &Write{Kind: "delay"}
 	return c.lab.delays(), nil
 }

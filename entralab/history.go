@@ -25,7 +25,7 @@ type Event struct {
 	Vault   string `json:"vault,omitempty"` // the vault's name
 	Secret  string `json:"secret,omitempty"`
 	Version string `json:"version,omitempty"`
-	Digest  string `json:"digest,omitempty"` // of the value that was set
+	Digest  string `json:"digest,omitempty"` // of the value that was set, see [Lab.Digest]
 
 	appOnly bool // a sign-in of the app itself, not of a user through it
 }

@@ -2,8 +2,13 @@ package entralab
 
 import (
 	"context"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -52,6 +57,9 @@ type Lab struct {
 	history      history
 	key          *signingKey
 	certificates *certificates
+	digestKey    [32]byte
+	sealer       cipher.AEAD // of backups
+	events       *vaultEvents
 
 	authorityURL, graphURL, vaultURL, controlURL string
 
@@ -112,6 +120,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
 	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn, vaults: map[string]*vault{}}
+	rand.Read(l.digestKey[:]) // never fails
+	l.sealer = newSealer()
+	l.events = newVaultEvents()
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
@@ -220,6 +231,7 @@ func (l *Lab) serve(listener net.Listener, origin string, certificate *tls.Certi
 // more than once.
 func (l *Lab) Close() error {
 	l.closeOnce.Do(func() {
+		l.events.stop()
 		if l.network != nil {
 			l.network.CloseIdleConnections()
 		}
@@ -285,13 +297,22 @@ func (l *Lab) Now() time.Time { return l.clock.now() }
 
 // Advance moves the clock, back if d is negative. The clock stays within 1970
 // and 2200.
-func (l *Lab) Advance(d time.Duration) { l.clock.advance(d) }
+func (l *Lab) Advance(d time.Duration) {
+	l.clock.advance(d)
+	l.events.wake()
+}
 
 // Set sets the clock, within the same bounds.
-func (l *Lab) Set(t time.Time) { l.clock.set(t) }
+func (l *Lab) Set(t time.Time) {
+	l.clock.set(t)
+	l.events.wake()
+}
 
 // Freeze stops the clock, or lets it run on from where it stands.
-func (l *Lab) Freeze(on bool) { l.clock.freeze(on) }
+func (l *Lab) Freeze(on bool) {
+	l.clock.freeze(on)
+	l.events.wake()
+}
 
 // SetDelay sets the delay for secrets that are written from now on. Earlier
 // ones keep theirs.
@@ -303,6 +324,15 @@ func (l *Lab) SetDelay(d Delay) {
 
 func (l *Lab) setDelay(d Delay) {
 	l.delay = Delay{Accept: max(d.Accept, 0), Remove: max(d.Remove, 0), Replicas: max(d.Replicas, 1)}
+}
+
+// Digest is what the history and the state show of a secret's value in a
+// vault: HMAC-SHA-256 in hex, under a key that the lab draws at random. It lets
+// a test compare values that it knows with what a vault held.
+func (l *Lab) Digest(value string) string {
+	mac := hmac.New(sha256.New, l.digestKey[:])
+	mac.Write([]byte(value))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // History returns the events after a sequence number, oldest first; 0 asks for

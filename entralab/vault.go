@@ -232,6 +232,7 @@ type secretVersion struct {
 	expires          *int64
 	created, updated time.Time
 	tags             map[string]string
+	digest           string // of the value
 
 	watched            bool // made while there was a webhook
 	saidNear, saidOver bool // its near-expiry and expiry have been announced

@@ -38,23 +38,21 @@ const (
 	actionRestore  vaultAction = "restore/action"
 )
 
-var (
-	vaultActions = []vaultAction{
-		actionGet, actionSet, actionMetadata, actionUpdate, actionDelete, actionRecover, actionPurge, actionBackup, actionRestore,
-	}
-	vaultRoles = map[string][]vaultAction{
-		RoleVaultAdministrator: vaultActions,
-		RoleSecretsOfficer:     vaultActions,
-		RoleSecretsUser:        {actionGet, actionMetadata},
-		RoleVaultReader:        {actionMetadata},
-		RolePurgeOperator:      {},
-	}
-)
+var vaultActions = []vaultAction{
+	actionGet, actionSet, actionMetadata, actionUpdate, actionDelete, actionRecover, actionPurge, actionBackup, actionRestore,
+}
 
 // actionsOf reads a role, or a single data action in full.
-func actionsOf(role string) ([]vaultAction, bool) {
-	if actions, ok := vaultRoles[role]; ok {
-		return actions, true
+func actionsOf(role string) (actions []vaultAction, ok bool) {
+	switch role {
+	case RoleVaultAdministrator, RoleSecretsOfficer:
+		return vaultActions, true
+	case RoleSecretsUser:
+		return []vaultAction{actionGet, actionMetadata}, true
+	case RoleVaultReader:
+		return []vaultAction{actionMetadata}, true
+	case RolePurgeOperator:
+		return nil, true
 	}
 	action, ok := strings.CutPrefix(role, vaultActionPrefix)
 	return []vaultAction{vaultAction(action)}, ok && slices.Contains(vaultActions, vaultAction(action))
@@ -87,31 +85,41 @@ func (g *vaultGrant) covers(action vaultAction, name string, now time.Time) bool
 func (l *Lab) GrantVault(vault, secret, principal, role string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.changeGrant("grant-vault", vault, secret, principal, role)
+	return l.noted(l.changeGrant("grant-vault", vault, secret, principal, role))
 }
 
 // RevokeVault takes back what [Lab.GrantVault] gave, after the same delay.
 func (l *Lab) RevokeVault(vault, secret, principal, role string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.changeGrant("revoke-vault", vault, secret, principal, role)
+	return l.noted(l.changeGrant("revoke-vault", vault, secret, principal, role))
+}
+
+// noted writes the event of a change that a person made, unless it failed.
+// Call with l.mu held.
+func (l *Lab) noted(e Event, err error) error {
+	if err != nil {
+		return fmt.Errorf("entralab: %w", err)
+	}
+	l.history.add(l.clock.now(), e)
+	return nil
 }
 
 // changeGrant grants or revokes. Call with l.mu held.
-func (l *Lab) changeGrant(kind, vaultName, secret, principal, role string) error {
+func (l *Lab) changeGrant(kind, vaultName, secret, principal, role string) (Event, error) {
 	v, err := l.vaultNamed(vaultName)
 	if err != nil {
-		return fmt.Errorf("entralab: %s: %w", kind, err)
+		return Event{}, fmt.Errorf("%s: %w", kind, err)
 	}
 	id, _ := parseGUID(principal)
 	if v.tenant.principal(id) == nil && v.tenant.userWithID(id) == nil {
-		return fmt.Errorf("entralab: %s: no user or service principal of the vault's tenant has the object id %q", kind, principal)
+		return Event{}, fmt.Errorf("%s: no user or service principal of the vault's tenant has the object id %q", kind, principal)
 	}
 	if _, ok := actionsOf(role); !ok {
-		return fmt.Errorf("entralab: %s: unknown role or data action %q", kind, role)
+		return Event{}, fmt.Errorf("%s: unknown role or data action %q", kind, role)
 	}
 	if secret != "" && !validSecretName(secret) {
-		return fmt.Errorf("entralab: %s: %q is not a secret's name", kind, secret)
+		return Event{}, fmt.Errorf("%s: %q is not a secret's name", kind, secret)
 	}
 	secret = strings.ToLower(secret)
 	effective := l.clock.now().Add(l.vaultDelay.Access)
@@ -120,11 +128,11 @@ func (l *Lab) changeGrant(kind, vaultName, secret, principal, role string) error
 	})
 	switch {
 	case kind == "grant-vault" && standing >= 0:
-		return fmt.Errorf("entralab: %s: %s holds %q already", kind, principal, role)
+		return Event{}, fmt.Errorf("%s: %s holds %q already", kind, principal, role)
 	case kind == "grant-vault":
 		v.grants = append(v.grants, &vaultGrant{principal: id, secret: secret, role: role, from: effective})
 	case standing < 0:
-		return fmt.Errorf("entralab: %s: %s does not hold %q", kind, principal, role)
+		return Event{}, fmt.Errorf("%s: %s does not hold %q", kind, principal, role)
 	default:
 		v.grants[standing].until = effective
 	}
@@ -133,8 +141,7 @@ func (l *Lab) changeGrant(kind, vaultName, secret, principal, role string) error
 	if p := v.tenant.principal(id); p != nil {
 		e.AppID = p.clientID.String()
 	}
-	l.history.add(l.clock.now(), e)
-	return nil
+	return e, nil
 }
 
 // authorize checks the caller's roles. The text is in many public reports.
@@ -196,21 +203,20 @@ func (f VaultFirewall) valid() bool {
 func (l *Lab) SetVaultFirewall(vault string, firewall VaultFirewall) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.setFirewall(vault, firewall)
+	return l.noted(l.setFirewall(vault, firewall))
 }
 
 // setFirewall is [Lab.SetVaultFirewall] with l.mu held.
-func (l *Lab) setFirewall(vault string, firewall VaultFirewall) error {
+func (l *Lab) setFirewall(vault string, firewall VaultFirewall) (Event, error) {
 	v, err := l.vaultNamed(vault)
 	if err != nil {
-		return fmt.Errorf("entralab: set firewall: %w", err)
+		return Event{}, fmt.Errorf("set firewall: %w", err)
 	}
 	if !firewall.valid() {
-		return fmt.Errorf("entralab: set firewall: %s is not %q, %q or empty", strconv.Quote(string(firewall)), FirewallDeny, FirewallPrivate)
+		return Event{}, fmt.Errorf("set firewall: %s is not %q, %q or empty", strconv.Quote(string(firewall)), FirewallDeny, FirewallPrivate)
 	}
 	v.firewall = firewall
-	l.history.add(l.clock.now(), vaultEvent(v, "firewall"))
-	return nil
+	return vaultEvent(v, "firewall"), nil
 }
 
 // firewall applies the network rules. The texts are public reports'; the

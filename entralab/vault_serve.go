@@ -211,6 +211,23 @@ type vaultRoute struct {
 	handle  func(c *vaultCall, name, version string) (any, *vaultError)
 }
 
+var vaultRoutes = []vaultRoute{
+	{"GET", "secrets", actionMetadata, 200, (*vaultCall).listSecrets},
+	{"PUT", "secrets/{}", actionSet, 200, (*vaultCall).setSecret},
+	{"GET", "secrets/{}", actionGet, 200, (*vaultCall).getSecret},
+	{"PATCH", "secrets/{}", actionUpdate, 200, (*vaultCall).updateSecret},
+	{"DELETE", "secrets/{}", actionDelete, 200, (*vaultCall).deleteSecret},
+	{"GET", "secrets/{}/versions", actionMetadata, 200, (*vaultCall).listVersions},
+	{"POST", "secrets/{}/backup", actionBackup, 200, (*vaultCall).backupSecret},
+	{"GET", "secrets/{}/{}", actionGet, 200, (*vaultCall).getSecret},
+	{"PATCH", "secrets/{}/{}", actionUpdate, 200, (*vaultCall).updateSecret},
+	{"POST", "secrets/restore", actionRestore, 200, (*vaultCall).restoreSecret},
+	{"GET", "deletedsecrets", actionMetadata, 200, (*vaultCall).listDeleted},
+	{"GET", "deletedsecrets/{}", actionMetadata, 200, (*vaultCall).getDeleted},
+	{"POST", "deletedsecrets/{}/recover", actionRecover, 200, (*vaultCall).recoverSecret},
+	{"DELETE", "deletedsecrets/{}", actionPurge, 204, (*vaultCall).purgeSecret},
+}
+
 // route finds the operation.
 func (c *vaultCall) route() (vaultRoute, []string, *vaultError) {
 	known := false

@@ -1,7 +1,0 @@
-package entralab
-
-type webhook struct{}
-
-func (l *Lab) setWebhook(*vault, string) error { return nil }
-
-var vaultRoutes []vaultRoute
