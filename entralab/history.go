@@ -56,7 +56,7 @@ const (
 	outcomeOK       = "ok"       // everything but token requests
 )
 
-// historySize bounds what is remembered: some 30 MB when full.
+// historySize bounds what is remembered: some 50 MB when full.
 const historySize = 100_000
 
 // maxEventPath clips paths, which a client may make as long as a header.

@@ -231,7 +231,9 @@ func (l *Lab) serve(listener net.Listener, origin string, certificate *tls.Certi
 // more than once.
 func (l *Lab) Close() error {
 	l.closeOnce.Do(func() {
+		l.mu.Lock() // so that no webhook starts delivery while Close waits
 		l.events.stop()
+		l.mu.Unlock()
 		if l.network != nil {
 			l.network.CloseIdleConnections()
 		}

@@ -1,6 +1,7 @@
 package entralab_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ var vaultSteps = []struct{ action, method, path, body string }{
 // TestVaultRoles: a role lets through what it names and nothing else.
 func TestVaultRoles(t *testing.T) {
 	t.Parallel()
+	lab := start(t)
+	operator := vaultToken(t, lab, lab.Operator())
+	vaults := 0
 	for role, want := range map[string]string{
 		"":                              "",
 		entralab.RoleVaultAdministrator: "setSecret/action getSecret/action update/action backup/action readMetadata/action delete recover/action purge/action",
@@ -33,18 +37,22 @@ func TestVaultRoles(t *testing.T) {
 		"Microsoft.KeyVault/vaults/secrets/setSecret/action": "setSecret/action",
 	} {
 		for _, scope := range []string{"", "S", "other"} {
-			lab := start(t)
+			vaults++
+			vault := addVault(t, lab, entralab.VaultSpec{Name: fmt.Sprintf("kv-%d", vaults)})
 			app := addApp(t, lab, entralab.AppSpec{})
 			if role != "" {
-				if err := lab.GrantVault(entralab.DefaultVault, scope, app.ServicePrincipalID, role); err != nil {
+				if err := lab.GrantVault(vault.Name, scope, app.ServicePrincipalID, role); err != nil {
 					t.Fatal(err)
 				}
 			}
-			token, operator := vaultToken(t, lab, app), operatorOf(lab)
-			operator.call(t, "PUT", "secrets/s", `{"value":"x"}`)
+			token := vaultToken(t, lab, app)
+			as := func(token, method, path, body string) reply {
+				return do(t, lab, newRequest(t, method, vault.URL+"/"+path+"?api-version=7.6", body, "Authorization", "Bearer "+token, "Content-Type", "application/json"))
+			}
+			as(operator, "PUT", "secrets/s", `{"value":"x"}`)
 			var allowed []string
 			for _, step := range vaultSteps {
-				r := do(t, lab, newRequest(t, step.method, lab.VaultURL()+"/"+step.path+"?api-version=7.6", step.body, "Authorization", "Bearer "+token, "Content-Type", "application/json"))
+				r := as(token, step.method, step.path, step.body)
 				if r.status != 403 {
 					allowed = append(allowed, step.action)
 				} else if !strings.Contains(r.body, "Action: 'Microsoft.KeyVault/vaults/secrets/"+step.action+"'") {
@@ -59,7 +67,7 @@ func TestVaultRoles(t *testing.T) {
 				t.Errorf("%q on %q: %s, want %s", role, scope, got, expect)
 			}
 			// The list is the vault's: a role on one secret does not show it.
-			r := do(t, lab, newRequest(t, "GET", lab.VaultURL()+"/secrets?api-version=7.6", "", "Authorization", "Bearer "+token))
+			r := as(token, "GET", "secrets", "")
 			if listed := r.status == 200; listed != (scope == "" && strings.Contains(want, "readMetadata")) {
 				t.Errorf("%q on %q lists: %d", role, scope, r.status)
 			}

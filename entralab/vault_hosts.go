@@ -28,6 +28,7 @@ func parseVaultHost(host string) (vaultHost, bool) {
 	if name, p, err := net.SplitHostPort(h); err == nil {
 		h, port = name, p
 	}
+	h = strings.TrimSuffix(h, ".") // as the certificate's check does
 	for _, domain := range vaultDomains {
 		if name, ok := strings.CutSuffix(h, "."+domain); ok && name != "" && !strings.Contains(name, ".") {
 			return vaultHost{name, domain, port}, true

@@ -50,7 +50,7 @@ func TestVaultHosts(t *testing.T) {
 				t.Errorf("%s: %s: audience %v", name, resource, aud)
 			}
 		}
-		for _, host := range []string{"nobody.vault.azure.net", "a.b.vault.azure.net", "vault.azure.net", "graph.microsoft.com", "kv-lab.vault.azure.cn"} {
+		for _, host := range []string{"nobody.vault.azure.net", "nobody.vault.azure.net.", "a.b.vault.azure.net", "vault.azure.net", "graph.microsoft.com", "kv-lab.vault.azure.cn"} {
 			r := newRequest(t, "GET", lab.VaultURL()+"/secrets?api-version=7.6", "")
 			r.Host = host
 			if got := do(t, lab, r); got.status != 421 || got.object(t)["error"] == nil {
