@@ -106,3 +106,17 @@ func BenchmarkAddApp(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVault sets and gets one secret, in process.
+func BenchmarkVault(b *testing.B) {
+	lab := start(b)
+	token := vaultToken(b, lab, lab.Operator())
+	for b.Loop() {
+		for _, method := range []string{"PUT", "GET"} {
+			r := newRequest(b, method, lab.VaultURL()+"/secrets/s?api-version=7.6", `{"value":"x"}`, "Authorization", "Bearer "+token, "Content-Type", "application/json")
+			if got := do(b, lab, r); got.status != 200 {
+				b.Fatal(got.body)
+			}
+		}
+	}
+}

@@ -41,6 +41,8 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).throttling)
 	case "POST /control/portal":
 		l.serveCommand(w, r, (*controlCall).portal)
+	case "POST /control/vault":
+		l.serveCommand(w, r, (*controlCall).vault)
 	default:
 		writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
 	}
@@ -164,6 +166,7 @@ func (c *controlCall) clock() (any, *problem) {
 	default:
 		return nil, badCommand("send one of advance, set and freeze")
 	}
+	c.lab.events.wake()
 	c.event.Write = &Write{Kind: "clock"}
 	return object{{"now", graphTime(clock.now())}}, nil
 }
@@ -176,6 +179,8 @@ type delayBody struct {
 	SignIn   string `json:"signin_lag,omitempty"` // until the sign-in log shows an entry
 	Audit    string `json:"audit_lag,omitempty"`
 	Activity string `json:"activity_lag,omitempty"` // until the report of credentials counts a sign-in
+	Vault    string `json:"vault,omitempty"`        // until a secret is deleted, recovered or purged
+	Access   string `json:"vault_access,omitempty"` // until a role on a vault counts
 }
 
 // delays is what is in force. Call with l.mu held.
@@ -190,6 +195,12 @@ func (l *Lab) delays() delayBody {
 	if l.logLag.activity > 0 {
 		d.Activity = l.logLag.activity.String()
 	}
+	if l.vaultDelay.Delete > 0 {
+		d.Vault = l.vaultDelay.Delete.String()
+	}
+	if l.vaultDelay.Access > 0 {
+		d.Access = l.vaultDelay.Access.String()
+	}
 	return d
 }
 
@@ -201,10 +212,15 @@ func (c *controlCall) delay() (any, *problem) {
 	}
 	d := Delay{Replicas: sent.Replicas}
 	var lags logLag
+	var vaults VaultDelay
 	for _, member := range []struct {
 		name, text string
 		into       *time.Duration
-	}{{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove}, {"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}, {"activity_lag", sent.Activity, &lags.activity}} {
+	}{
+		{"accept", sent.Accept, &d.Accept}, {"remove", sent.Remove, &d.Remove},
+		{"signin_lag", sent.SignIn, &lags.signIn}, {"audit_lag", sent.Audit, &lags.audit}, {"activity_lag", sent.Activity, &lags.activity},
+		{"vault", sent.Vault, &vaults.Delete}, {"vault_access", sent.Access, &vaults.Access},
+	} {
 		if member.text == "" {
 			continue
 		}
@@ -218,6 +234,7 @@ func (c *controlCall) delay() (any, *problem) {
 	}
 	c.lab.setDelay(d)
 	c.lab.logLag = lags
+	c.lab.vaultDelay = vaults
 	c.event.Write = &Write{Kind: "delay"}
 	return c.lab.delays(), nil
 }

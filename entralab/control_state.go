@@ -1,12 +1,13 @@
 package entralab
 
 // labState is the answer of GET /control/state: all there is, but no value of
-// a secret, since the lab has none.
+// a secret.
 type labState struct {
 	Clock      clockState    `json:"clock"`
 	Delay      delayBody     `json:"delay"`
 	RandomSeed uint64        `json:"random_seed"`
 	Tenants    []tenantState `json:"tenants"`
+	Vaults     []vaultState  `json:"vaults"`
 }
 
 type clockState struct {
@@ -98,6 +99,7 @@ func (l *Lab) state() labState {
 		}
 		s.Tenants = append(s.Tenants, ts)
 	}
+	s.Vaults = l.vaultStates(l.clock.now())
 	return s
 }
 

@@ -79,6 +79,49 @@ func FuzzGraph(f *testing.F) {
 	})
 }
 
+func FuzzVault(f *testing.F) {
+	lab := start(f)
+	token := vaultToken(f, lab, lab.Operator())
+	sealed := func() string {
+		c := operatorOf(lab)
+		c.call(f, "PUT", "secrets/seed", `{"value":"x"}`)
+		return c.call(f, "POST", "secrets/seed/backup", "").object(f)["value"].(string)
+	}()
+	for _, seed := range []struct{ method, path, host, body string }{
+		{"PUT", "secrets/s?api-version=2026-04-01", "", `{"value":"x","contentType":"t","attributes":{"enabled":true,"nbf":1,"exp":2},"tags":{"a":"b"}}`},
+		{"GET", "secrets/seed/?api%2Dversion=7.6", "kv-lab.vault.azure.net", ""},
+		{"PATCH", "secrets/seed/00000000000000000000000000000000?api-version=7.6", "", `{"attributes":{"exp":9223372036854775807}}`},
+		{"GET", "secrets?api-version=7.6&maxresults=1&$skiptoken=bGFiLXZhdWx0LXBhZ2U6YQ", "", ""},
+		{"GET", "secrets/seed/versions?api-version=7.5-preview.1", "kv-lab.vault.localhost:1", ""},
+		{"DELETE", "secrets/seed?api-version=7.6", "", ""},
+		{"POST", "deletedsecrets/seed/recover?api-version=7.6", "", ""},
+		{"DELETE", "deletedsecrets/seed?api-version=7.6", "", ""},
+		{"POST", "secrets/restore?api-version=7.6", "", `{"value":"` + sealed + `"}`},
+		{"POST", "secrets/seed/backup?api-version=7.6", "nobody.vault.azure.net", ""},
+	} {
+		f.Add(seed.method, seed.path, seed.host, seed.body)
+	}
+	f.Fuzz(func(t *testing.T, method, path, host, body string) {
+		for _, authorization := range []string{"", "Bearer " + token} {
+			r, err := http.NewRequest(method, lab.VaultURL()+"/"+path, strings.NewReader(body))
+			if err != nil {
+				t.Skip("not a request")
+			}
+			r.Host = host
+			r.Header["Authorization"] = []string{authorization}
+			r.Header["Content-Type"] = []string{"application/json"}
+			got := do(t, lab, r)
+			checkFuzzed(t, got)
+			if authorization == "" && got.status != 401 && got.status != 421 {
+				t.Errorf("%s %s without a token: %d %s", method, path, got.status, got.body)
+			}
+			if got.status >= 400 && got.object(t)["error"] == nil {
+				t.Errorf("%s %s: %s", method, path, got.body)
+			}
+		}
+	})
+}
+
 func FuzzPortal(f *testing.F) {
 	lab := start(f)
 	id := `"app":"` + lab.Healthy().ObjectID + `"`
@@ -88,6 +131,9 @@ func FuzzPortal(f *testing.F) {
 		{"portal", `{"action":"rename",` + id + `,"display_name":"x"}`},
 		{"portal", `{"action":"grant",` + id + `,"permission":"Mail.Send"}`},
 		{"portal", `{"action":"add-owner",` + id + `,"owner":"x"}`},
+		{"vault", `{"action":"grant","vault":"kv-lab","principal":"x","role":"Key Vault Reader","secret":"s"}`},
+		{"vault", `{"action":"set-secret","vault":"kv-lab","secret":"s","value":"x"}`},
+		{"vault", `{"action":"firewall","vault":"kv-lab","firewall":"deny"}`},
 		{"clock", `{"advance":"48h"}`},
 		{"clock", `{"set":"2027-01-01T00:00:00Z"}`},
 		{"delay", `{"accept":"8s","remove":"30s","replicas":3}`},

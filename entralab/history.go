@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Event is one entry of the lab's history: a token request, a Graph request, a
-// command to the control origin, or an app or secret written through the Go
+// Event is one entry of the lab's history: a token request, a request to Graph or
+// Key Vault, a command to the control origin, or an app or secret written through the Go
 // API. Members that say nothing are empty, and left out of the JSON.
 type Event struct {
 	Seq      int       `json:"seq"` // from 1, without gaps
@@ -22,6 +22,11 @@ type Event struct {
 	Status   int       `json:"status,omitempty"`
 	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
 
+	Vault   string `json:"vault,omitempty"` // the vault's name
+	Secret  string `json:"secret,omitempty"`
+	Version string `json:"version,omitempty"`
+	Digest  string `json:"digest,omitempty"` // of the value that was set, see [Lab.Digest]
+
 	appOnly bool          // a sign-in of the app itself, not of a user through it
 	signIn  *signInDetail // of a token request
 }
@@ -35,7 +40,10 @@ type Event struct {
 // purge; add-owner, remove-owner, grant, revoke, update-federated,
 // add-key, remove-key;
 // create-policy, update-policy, delete-policy, assign-policy,
-// unassign-policy; clock, delay, sign-in, licence, throttle.
+// unassign-policy; set-secret, update-secret, delete-secret, recover-secret,
+// purge-secret, restore-secret; create-vault, grant-vault, revoke-vault,
+// firewall, webhook; clock, delay, sign-in,
+// licence, throttle.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`
@@ -45,6 +53,7 @@ type Write struct {
 const (
 	surfaceToken   = "token"
 	surfaceGraph   = "graph"
+	surfaceVault   = "vault"
 	surfaceControl = "control"
 
 	outcomeAccepted = "accepted" // token requests
@@ -52,7 +61,7 @@ const (
 	outcomeOK       = "ok"       // everything but token requests
 )
 
-// historySize bounds what is remembered: some 30 MB when full.
+// historySize bounds what is remembered: some 50 MB when full.
 const historySize = 100_000
 
 // maxEventPath clips paths, which a client may make as long as a header.

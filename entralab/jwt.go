@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,11 +179,12 @@ func (l *Lab) claims(g *grantedToken, now time.Time) []byte {
 	return c
 }
 
-// bearer is what a resource reads from an access token.
+// bearer is what an API reads from an access token.
 type bearer struct {
 	Audience    string   `json:"aud"`
 	Expires     int64    `json:"exp"`
 	NotBefore   int64    `json:"nbf"`
+	Issuer      string   `json:"iss"`
 	Tenant      string   `json:"tid"`
 	ClientID    string   `json:"appid"`
 	Authorized  string   `json:"azp"` // the client id in tokens of version 2
@@ -193,35 +193,59 @@ type bearer struct {
 	Roles       []string `json:"roles"`
 }
 
-// verify checks a token for Graph.
-func (l *Lab) verify(token string, now time.Time) (bearer, *graphError) {
-	return l.verifyFor(token, now, []string{graphResource, graphAppID.String()})
-}
+// tokenFault is why an API refuses an access token.
+type tokenFault int
 
-// verifyFor checks that a token is one of the lab's, for a resource of these
-// names, and in force. The message about the lifetime is seen in public logs,
-// the others are recalled.
-func (l *Lab) verifyFor(token string, now time.Time, audiences []string) (bearer, *graphError) {
+const (
+	tokenFine tokenFault = iota
+	tokenMalformed
+	tokenForged
+	tokenNotInForce
+)
+
+// readToken reads a token that the lab signed and that is in force. Whom it is
+// for is left to the API: see [bearer.isFor].
+func (l *Lab) readToken(token string, now time.Time) (bearer, tokenFault) {
 	<-l.key.done
 	head, rest, _ := strings.Cut(token, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
 	if !ok {
-		return bearer{}, unauthorized("IDX14100: JWT is not well formed, there are no dots (.).")
+		return bearer{}, tokenMalformed
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
 	digest := sha256.Sum256([]byte(head + "." + payload))
 	if err != nil || rsa.VerifyPKCS1v15(&l.key.private.PublicKey, crypto.SHA256, digest[:], raw) != nil {
-		return bearer{}, unauthorized("Access token validation failure. Invalid signature.")
+		return bearer{}, tokenForged
 	}
 	var b bearer
 	claims, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil || json.Unmarshal(claims, &b) != nil {
 		panic("entralab: the lab signed what it cannot read")
 	}
-	if !slices.Contains(audiences, strings.TrimSuffix(strings.ToLower(b.Audience), "/")) {
-		return bearer{}, unauthorized("Access token validation failure. Invalid audience.")
-	}
 	if now.Unix() >= b.Expires || now.Unix() < b.NotBefore {
+		return b, tokenNotInForce
+	}
+	return b, tokenFine
+}
+
+// isFor reports whether a token's audience is one of Microsoft's services.
+func (b bearer) isFor(appID guid) bool {
+	named, ok := wellKnownResources[strings.TrimSuffix(strings.ToLower(b.Audience), "/")]
+	return ok && named == appID
+}
+
+// verify checks that a token is one of the lab's, for Graph, and in force. The
+// message about the lifetime is seen in public logs, the others are recalled.
+func (l *Lab) verify(token string, now time.Time) (bearer, *graphError) {
+	b, fault := l.readToken(token, now)
+	switch {
+	case fault == tokenMalformed:
+		return bearer{}, unauthorized("IDX14100: JWT is not well formed, there are no dots (.).")
+	case fault == tokenForged:
+		return bearer{}, unauthorized("Access token validation failure. Invalid signature.")
+	case !b.isFor(graphAppID):
+		return bearer{}, unauthorized("Access token validation failure. Invalid audience.")
+	case fault == tokenNotInForce:
 		return bearer{}, unauthorized("Lifetime validation failed, the token is expired.")
 	}
 	return b, nil

@@ -2,8 +2,13 @@ package entralab
 
 import (
 	"context"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -22,9 +27,8 @@ type Config struct {
 	// localhost. Default 127.0.0.1. Anything else is an error: the lab hands
 	// out credentials to whoever asks.
 	Listen string
-	// PortBase is the authority's port; Graph has the next one, the one after
-	// is reserved for the vault, and control has PortBase+3. 0 takes any free
-	// ports.
+	// PortBase is the authority's port; Graph, Key Vault and control have the
+	// three after it, in this order. 0 takes any free ports.
 	PortBase int
 	// RandomSeed decides ids and which replica answers a token request. 0
 	// draws one; [Lab.RandomSeed] tells it. Secret values do not depend on it.
@@ -39,8 +43,9 @@ type Config struct {
 	// lasts 3599 seconds, so that tests of expiry need no margin.
 	RandomLifetimes bool
 	// InProcess opens no sockets: the origins are https://login.lab.test,
-	// https://graph.lab.test and http://control.lab.test, and only
-	// [Lab.Transport] reaches them. For testing/synctest.
+	// https://graph.lab.test, https://vault.lab.test and
+	// http://control.lab.test, and only [Lab.Transport] reaches them. For
+	// testing/synctest.
 	InProcess bool
 	// Throttling makes Graph refuse what goes beyond the documented limits,
 	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
@@ -57,10 +62,14 @@ type Lab struct {
 	answers      answerBuffers
 	key          *signingKey
 	certificates *certificates
+	digestKey    [32]byte
+	sealer       cipher.AEAD // of backups
+	events       *vaultEvents
 
-	authorityURL, graphURL, controlURL string
-	transport                          inProcess
-	network                            *http.Transport // nil in process
+	authorityURL, graphURL, vaultURL, controlURL string
+
+	transport inProcess
+	network   *http.Transport // nil in process
 
 	servers   []*http.Server
 	running   sync.WaitGroup
@@ -85,6 +94,11 @@ type Lab struct {
 	revoked     map[string]bool // certificates, by SHA-256 in hex
 	autoSignIn  string
 	ruled       map[guid]int // codes of [Lab.Refuse], by application
+
+	subscription guid // Azure's, that all vaults belong to
+	operatorID   guid // the operator's service principal
+	vaults       map[string]*vault
+	vaultDelay   VaultDelay
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -115,7 +129,10 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
-	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn}
+	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn, vaults: map[string]*vault{}}
+	rand.Read(l.digestKey[:]) // never fails
+	l.sealer = newSealer()
+	l.events = newVaultEvents()
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
@@ -123,28 +140,35 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.buckets.set(cfg.Throttling)
-	l.running.Go(l.key.generate)
-	l.seed()
-
-	origins := []struct {
-		url     string
-		handler http.HandlerFunc
-	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.withUserinfo(l.serveGraph)}, {l.controlURL, l.serveControl}}
-	l.transport.handlers = map[string]http.Handler{}
-	for i, origin := range origins {
-		handler := l.certificates.onlyOwnNames(origin.handler)
-		l.transport.handlers[origin.url] = handler
-		if !cfg.InProcess {
-			l.serve(listeners[i], origin.url, handler)
-		}
-	}
 	if !cfg.InProcess {
 		l.network = &http.Transport{
+			DialContext:       l.dial,
 			TLSClientConfig:   &tls.Config{RootCAs: l.certificates.pool},
 			ForceAttemptHTTP2: true,
 		}
 	}
+	l.buckets.set(cfg.Throttling)
+	l.running.Go(l.key.generate)
+	l.seed()
+
+	own, vault := &l.certificates.server, &l.certificates.vault
+	origins := []struct {
+		url         string
+		certificate *tls.Certificate
+		handler     http.HandlerFunc
+	}{
+		{l.authorityURL, own, l.serveAuthority}, {l.graphURL, own, l.withUserinfo(l.serveGraph)},
+		{l.vaultURL, vault, l.serveVault}, {l.controlURL, own, l.serveControl},
+	}
+	l.transport.handlers = map[string]http.Handler{}
+	for i, origin := range origins {
+		handler := onlyNamesOf(origin.certificate.Leaf, origin.handler)
+		l.transport.handlers[origin.url] = handler
+		if !cfg.InProcess {
+			l.serve(listeners[i], origin.url, origin.certificate, handler)
+		}
+	}
+	l.transport.vaults = l.transport.handlers[l.vaultURL]
 	return l, nil
 }
 
@@ -162,22 +186,22 @@ func (cfg Config) host() (string, error) {
 	return host, nil
 }
 
-// listen opens the sockets and sets the URLs, authority, Graph and control in
-// this order.
+// listen opens the sockets and sets the URLs: authority, Graph, Key Vault and
+// control in this order.
 func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listener, error) {
 	if cfg.InProcess {
-		l.authorityURL, l.graphURL, l.controlURL = "https://login.lab.test", "https://graph.lab.test", "http://control.lab.test"
+		l.authorityURL, l.graphURL = "https://login.lab.test", "https://graph.lab.test"
+		l.vaultURL, l.controlURL = "https://vault.lab.test", "http://control.lab.test"
 		return nil, nil
 	}
 	var listeners []net.Listener
 	for i, origin := range []struct {
 		url    *string
 		scheme string
-		offset int
-	}{{&l.authorityURL, "https://", 0}, {&l.graphURL, "https://", 1}, {&l.controlURL, "http://", 3}} {
+	}{{&l.authorityURL, "https://"}, {&l.graphURL, "https://"}, {&l.vaultURL, "https://"}, {&l.controlURL, "http://"}} {
 		port := 0
 		if cfg.PortBase != 0 {
-			port = cfg.PortBase + origin.offset
+			port = cfg.PortBase + i
 		}
 		var config net.ListenConfig
 		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
@@ -194,10 +218,10 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 	return listeners, nil
 }
 
-func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) {
+func (l *Lab) serve(listener net.Listener, origin string, certificate *tls.Certificate, handler http.Handler) {
 	server := &http.Server{
 		Handler:           handler,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{l.certificates.server}},
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{*certificate}},
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
@@ -218,6 +242,9 @@ func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) 
 // more than once.
 func (l *Lab) Close() error {
 	l.closeOnce.Do(func() {
+		l.mu.Lock() // so that no webhook starts delivery while Close waits
+		l.events.stop()
+		l.mu.Unlock()
 		if l.network != nil {
 			l.network.CloseIdleConnections()
 		}
@@ -234,6 +261,10 @@ func (l *Lab) AuthorityURL() string { return l.authorityURL }
 
 // GraphURL is the origin of Microsoft Graph, without version or slash.
 func (l *Lab) GraphURL() string { return l.graphURL }
+
+// VaultURL is the origin of Key Vault, without a slash at the end. The default
+// vault, kv-lab, answers there; [Vault.URL] tells where the others do.
+func (l *Lab) VaultURL() string { return l.vaultURL }
 
 // ControlURL is the origin of the control API, plain HTTP.
 func (l *Lab) ControlURL() string { return l.controlURL }
@@ -257,7 +288,8 @@ func (l *Lab) CAPEM() []byte { return append([]byte(nil), l.certificates.caPEM..
 func (l *Lab) CertPool() *x509.CertPool { return l.certificates.pool.Clone() }
 
 // Client returns a client that trusts the lab and follows no redirects. It
-// goes through the sockets if there are any.
+// goes through the sockets if there are any, and reaches NAME.vault.azure.net
+// in the lab, never in the world.
 func (l *Lab) Client() *http.Client {
 	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if l.network != nil {
@@ -269,7 +301,7 @@ func (l *Lab) Client() *http.Client {
 }
 
 // Transport calls the lab's handlers in process, whatever the [Config], and
-// refuses every host but the lab's three.
+// refuses every host but the lab's own and those of its vaults.
 func (l *Lab) Transport() http.RoundTripper { return l.transport }
 
 // Now is the lab's time, in UTC. All dates the lab writes, checks or sends,
@@ -278,13 +310,22 @@ func (l *Lab) Now() time.Time { return l.clock.now() }
 
 // Advance moves the clock, back if d is negative. The clock stays within 1970
 // and 2200.
-func (l *Lab) Advance(d time.Duration) { l.clock.advance(d) }
+func (l *Lab) Advance(d time.Duration) {
+	l.clock.advance(d)
+	l.events.wake()
+}
 
 // Set sets the clock, within the same bounds.
-func (l *Lab) Set(t time.Time) { l.clock.set(t) }
+func (l *Lab) Set(t time.Time) {
+	l.clock.set(t)
+	l.events.wake()
+}
 
 // Freeze stops the clock, or lets it run on from where it stands.
-func (l *Lab) Freeze(on bool) { l.clock.freeze(on) }
+func (l *Lab) Freeze(on bool) {
+	l.clock.freeze(on)
+	l.events.wake()
+}
 
 // SetDelay sets the delay for secrets that are written from now on. Earlier
 // ones keep theirs.
@@ -296,6 +337,15 @@ func (l *Lab) SetDelay(d Delay) {
 
 func (l *Lab) setDelay(d Delay) {
 	l.delay = Delay{Accept: max(d.Accept, 0), Remove: max(d.Remove, 0), Replicas: max(d.Replicas, 1)}
+}
+
+// Digest is what the history and the state show of a secret's value in a
+// vault: HMAC-SHA-256 in hex, under a key that the lab draws at random. It lets
+// a test compare values that it knows with what a vault held.
+func (l *Lab) Digest(value string) string {
+	mac := hmac.New(sha256.New, l.digestKey[:])
+	mac.Write([]byte(value))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // History returns the events after a sequence number, oldest first; 0 asks for
@@ -315,6 +365,7 @@ func (l *Lab) Env() []string {
 		"AZURE_CLIENT_SECRET=" + app.Secrets[0].Value.Reveal(),
 		"CREDSMITH_LAB_SECRET_ID=" + app.Secrets[0].KeyID,
 		"CREDSMITH_GRAPH_URL=" + l.graphURL,
+		"CREDSMITH_VAULT_URL=" + l.vaultURL,
 		"CREDSMITH_LAB_CONTROL=" + l.controlURL,
 		"CREDSMITH_OPERATOR_CLIENT_ID=" + operator.ClientID,
 		"CREDSMITH_OPERATOR_CLIENT_SECRET=" + operator.Secrets[0].Value.Reveal(),

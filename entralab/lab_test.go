@@ -36,7 +36,7 @@ func TestListenAddresses(t *testing.T) {
 	}
 	for _, host := range hosts {
 		lab := startWith(t, entralab.Config{Listen: host})
-		for _, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), lab.ControlURL()} {
+		for _, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), lab.VaultURL(), lab.ControlURL()} {
 			u, err := url.Parse(origin)
 			if err != nil || u.Hostname() != host || u.Path != "" {
 				t.Errorf("%s: origin %s", host, origin)
@@ -66,8 +66,8 @@ func TestPortBase(t *testing.T) {
 		t.Skip("neighbouring ports are taken: ", err)
 	}
 	defer lab.Close()
-	for i, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), "", lab.ControlURL()} {
-		if origin != "" && !strings.HasSuffix(origin, fmt.Sprintf("//127.0.0.1:%d", base+i)) {
+	for i, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), lab.VaultURL(), lab.ControlURL()} {
+		if !strings.HasSuffix(origin, fmt.Sprintf("//127.0.0.1:%d", base+i)) {
 			t.Errorf("origin %d: %s, want port %d", i, origin, base+i)
 		}
 	}
@@ -106,7 +106,7 @@ func TestTransportReachesOnlyTheLab(t *testing.T) {
 	for _, cfg := range []entralab.Config{{}, {InProcess: true}} {
 		lab := startWith(t, cfg)
 		client := &http.Client{Transport: lab.Transport()}
-		for _, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), lab.ControlURL()} {
+		for _, origin := range []string{lab.AuthorityURL(), lab.GraphURL(), lab.VaultURL(), lab.ControlURL()} {
 			resp, err := client.Get(origin)
 			if err != nil {
 				t.Errorf("%s: %v", origin, err)
@@ -178,7 +178,7 @@ func TestEnv(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"AZURE_AUTHORITY_HOST": lab.AuthorityURL(), "AZURE_TENANT_ID": lab.TenantID(), "AZURE_CLIENT_ID": lab.Healthy().ClientID,
-		"CREDSMITH_LAB_SECRET_ID": lab.Healthy().Secrets[0].KeyID, "CREDSMITH_GRAPH_URL": lab.GraphURL(), "CREDSMITH_LAB_CONTROL": lab.ControlURL(),
+		"CREDSMITH_LAB_SECRET_ID": lab.Healthy().Secrets[0].KeyID, "CREDSMITH_GRAPH_URL": lab.GraphURL(), "CREDSMITH_VAULT_URL": lab.VaultURL(), "CREDSMITH_LAB_CONTROL": lab.ControlURL(),
 		"CREDSMITH_OPERATOR_CLIENT_ID": lab.Operator().ClientID, "CREDSMITH_OPERATOR_SECRET_ID": lab.Operator().Secrets[0].KeyID,
 		"CREDSMITH_OPERATOR_TENANT_ID": lab.TenantID(), "CREDSMITH_OPERATOR_AUTHORITY_HOST": lab.AuthorityURL(),
 	} {
@@ -191,8 +191,8 @@ func TestEnv(t *testing.T) {
 			t.Errorf("%s: %d", id, got)
 		}
 	}
-	if len(env) != 12 {
-		t.Errorf("%d variables, want 12", len(env))
+	if len(env) != 13 {
+		t.Errorf("%d variables, want 13", len(env))
 	}
 }
 

@@ -16,6 +16,7 @@ const microsoftTenant = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 const (
 	graphResource   = "https://graph.microsoft.com"
 	outlookResource = "https://outlook.office365.com"
+	vaultResource   = "https://vault.azure.net"
 )
 
 // wellKnownResources are the services that every tenant knows, by URI without
@@ -23,7 +24,7 @@ const (
 var wellKnownResources = map[string]guid{
 	graphResource:                         graphAppID,
 	graphAppID.String():                   graphAppID,
-	"https://vault.azure.net":             vaultAppID,
+	vaultResource:                         vaultAppID,
 	vaultAppID.String():                   vaultAppID,
 	"https://management.azure.com":        armAppID,
 	"https://management.core.windows.net": armAppID,
@@ -52,6 +53,10 @@ func (l *Lab) findResource(t *tenant, asked string) (resource, bool) {
 	if name == strings.ToLower(l.graphURL) {
 		// HashiCorp's providers build the scope from Graph's endpoint (seen).
 		return resource{asked: asked, audience: graphResource, graph: true, api: graphAppID, version: v1, principal: t.graph}, true
+	}
+	if name == strings.ToLower(l.vaultURL) || isVaultParent(name) {
+		// The resource of a challenge, where it cannot be Microsoft's.
+		return resource{asked: asked, audience: vaultResource, version: v1}, true
 	}
 	if appID, ok := wellKnownResources[name]; ok {
 		found := resource{asked: asked, audience: asked, graph: appID == graphAppID, api: appID, version: v1}

@@ -73,6 +73,7 @@ func (l *Lab) seed() {
 		Secrets:     []SecretSpec{secret},
 	})
 	add(l.other, AppSpec{DisplayName: "fabrikam-reports"})
+	l.seedVault()
 }
 
 // generatePlainValue returns a value that starts with a letter or digit: a

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,9 +27,14 @@ type TokenInfo struct {
 // and either name of one of Microsoft's services stands for the other. Errors
 // say what is wrong and never quote the token.
 func (l *Lab) CheckToken(token, audience string) (TokenInfo, error) {
-	b, refused := l.verifyFor(token, l.clock.now(), resourceNames(audience))
-	if refused != nil {
-		return TokenInfo{}, fmt.Errorf("entralab: check token: %w", errors.New(refused.message))
+	b, fault := l.readToken(token, l.clock.now())
+	switch {
+	case fault == tokenMalformed, fault == tokenForged:
+		return TokenInfo{}, errors.New("entralab: check token: it is not a token of this lab")
+	case !slices.Contains(resourceNames(audience), strings.TrimSuffix(strings.ToLower(b.Audience), "/")):
+		return TokenInfo{}, fmt.Errorf("entralab: check token: it is for %q, not for %q", b.Audience, audience)
+	case fault == tokenNotInForce:
+		return TokenInfo{}, errors.New("entralab: check token: it has expired")
 	}
 	info := TokenInfo{
 		TenantID: b.Tenant, ClientID: b.ClientID, PrincipalID: b.Principal,

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// certificates are the lab's own CA and the one leaf that all origins share.
+// certificates are the lab's own CA, the leaf that the origins share, and Key
+// Vault's, which names hosts that no other origin may answer for.
 type certificates struct {
-	caPEM  []byte
-	pool   *x509.CertPool
-	leaf   *x509.Certificate
-	server tls.Certificate
+	caPEM         []byte
+	pool          *x509.CertPool
+	server, vault tls.Certificate
 }
 
-// newCertificates makes a CA and a leaf for the loopback names, and for host
+// newCertificates makes a CA and leaves for the loopback names, and for host
 // when that is another loopback address.
 func newCertificates(host string) (*certificates, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -44,14 +44,33 @@ func newCertificates(host string) (*certificates, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("leaf key: %w", err)
+	c := &certificates{
+		caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		pool:  x509.NewCertPool(),
 	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2),
+	c.pool.AppendCertsFromPEM(c.caPEM)
+	names := []string{"localhost", "lab.test", "*.lab.test"}
+	if c.server, err = newLeaf(ca, caKey, 2, host, names); err != nil {
+		return nil, fmt.Errorf("leaf certificate: %w", err)
+	}
+	for _, domain := range vaultDomains {
+		names = append(names, "*."+domain)
+	}
+	if c.vault, err = newLeaf(ca, caKey, 3, host, names); err != nil {
+		return nil, fmt.Errorf("leaf certificate of the vault: %w", err)
+	}
+	return c, nil
+}
+
+func newLeaf(ca *x509.Certificate, caKey *ecdsa.PrivateKey, serial int64, host string, names []string) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial),
 		Subject:      pkix.Name{CommonName: "entralab"},
-		DNSNames:     []string{"localhost", "lab.test", "*.lab.test"},
+		DNSNames:     names,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		NotBefore:    ca.NotBefore,
 		NotAfter:     ca.NotAfter,
@@ -59,35 +78,30 @@ func newCertificates(host string) (*certificates, error) {
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(host); ip != nil {
-		leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		template.IPAddresses = append(template.IPAddresses, ip)
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, leafKey.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
 	if err != nil {
-		return nil, fmt.Errorf("leaf certificate: %w", err)
+		return tls.Certificate{}, err
 	}
-	c := &certificates{
-		caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
-		pool:  x509.NewCertPool(),
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, err
 	}
-	if c.leaf, err = x509.ParseCertificate(leafDER); err != nil {
-		return nil, fmt.Errorf("leaf certificate: %w", err)
-	}
-	c.pool.AppendCertsFromPEM(c.caPEM)
-	c.server = tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: leafKey, Leaf: c.leaf}
-	return c, nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// onlyOwnNames refuses requests for a host that the certificate does not name.
+// onlyNamesOf refuses requests for a host that the certificate does not name.
 // It keeps the lab from answering as login.microsoftonline.com behind somebody's
 // DNS, and a web page from reaching the control origin by rebinding its own
 // name to loopback.
-func (c *certificates) onlyOwnNames(next http.HandlerFunc) http.Handler {
+func onlyNamesOf(leaf *x509.Certificate, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if c.leaf.VerifyHostname(host) != nil {
+		if leaf.VerifyHostname(host) != nil {
 			writeProblem(w, http.StatusMisdirectedRequest, "this is an emulated tenant on loopback; it does not answer for another host")
 			return
 		}

@@ -12,7 +12,10 @@ import (
 // inProcess calls the lab's handlers without a socket. Its goroutine does all
 // the work, which is what testing/synctest needs: waiting for a socket would
 // not count as blocked there.
-type inProcess struct{ handlers map[string]http.Handler } // by origin
+type inProcess struct {
+	handlers map[string]http.Handler // by origin
+	vaults   http.Handler            // for the hosts of vaults
+}
 
 // RoundTrip serves requests to the lab's origins and refuses all others.
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -22,6 +25,9 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer body.Close()
 	handler := t.handlers[r.URL.Scheme+"://"+strings.ToLower(r.URL.Host)]
+	if _, ok := parseVaultHost(r.URL.Host); ok && handler == nil && r.URL.Scheme == "https" {
+		handler = t.vaults
+	}
 	if handler == nil {
 		return nil, fmt.Errorf("entralab: %s://%s is not an origin of this lab", r.URL.Scheme, r.URL.Host)
 	}

@@ -27,8 +27,8 @@ func (p *program) lab() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
 		Short: "Run an emulated Entra tenant on this machine",
-		Long: `Runs an emulated tenant: token service and Microsoft Graph over TLS, and a control
-address over plain HTTP. It listens on loopback only and keeps everything in
+		Long: `Runs an emulated tenant: token service, Microsoft Graph and Key Vault over TLS, and a
+control address over plain HTTP. It listens on loopback only and keeps everything in
 memory until it is stopped. Unchanged Microsoft SDKs sign in to it.
 
 --env-file writes what clients need to know, with mode 0600, once all addresses
@@ -88,7 +88,7 @@ func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
 	}
 	if p.json {
 		started := map[string]any{
-			"authority": lab.AuthorityURL(), "graph": lab.GraphURL(), "control": lab.ControlURL(),
+			"authority": lab.AuthorityURL(), "graph": lab.GraphURL(), "vault": lab.VaultURL(), "control": lab.ControlURL(),
 			"tenant_id": lab.TenantID(), "ca_file": ca, "env_file": f.envFile, "random_seed": lab.RandomSeed(),
 		}
 		if server != nil {
@@ -133,6 +133,7 @@ func (g page) labAddresses(lab *entralab.Lab, server *mail.Server, ca, envFile s
 	g.line("%s  an emulated tenant: nothing here is real", g.bold("credsmith lab"))
 	g.row("authority", "%s", lab.AuthorityURL())
 	g.row("graph", "%s", lab.GraphURL())
+	g.row("vault", "%s", lab.VaultURL())
 	g.row("control", "%s", lab.ControlURL())
 	if server != nil {
 		g.row("SMTP", "%s", server.SMTPAddr())

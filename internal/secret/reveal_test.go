@@ -24,6 +24,8 @@ var mayReveal = map[string]string{
 
 	// The lab's own values, which protect nothing.
 	"entralab/graph_passwords.go mintedPassword": "answers addPassword",
+	"entralab/vault_secrets.go bundle":           "answers get and set of a vault",
+	"entralab/vault_backup.go backupSecret":      "seals a backup of a vault",
 	"entralab/lab.go Env":                        "writes the lab's environment",
 	"internal/demo/demo.go open":                 "the lab's operator",
 	"internal/demo/demo.go ownValue":             "writes the .env of the story",

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // maxFile is the largest file that is read.
@@ -30,7 +31,9 @@ type session struct {
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = regexp.MustCompile(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+var hint = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+})
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
@@ -93,7 +96,7 @@ func (s *session) file(name string) {
 		s.fail(name, err)
 		return
 	}
-	if binary(data) || !hint.Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+	if binary(data) || !hint().Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return
 	}
 	src, err := newSource(name, data)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
@@ -269,9 +270,13 @@ func (f *Found) authority(text string, p Part) {
 	}
 }
 
-var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
+var guid = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
+})
 
-var ours = regexp.MustCompile(`(?i)azure|entra|microsoft|aad|msal|activedirectory|msgraph|(^|\.)(arm|ida|ad)`)
+var ours = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)azure|entra|microsoft|aad|msal|activedirectory|msgraph|(^|\.)(arm|ida|ad)`)
+})
 
 // relevant reports whether the group is of Entra ID and not of another
 // provider that also has client ids and secrets.
@@ -279,10 +284,10 @@ func (f *Found) relevant() bool {
 	if !f.Secret.Set && !f.Client.Set {
 		return false
 	}
-	if _, ok := entra.CloudOf(f.Authority); f.Authority != "" && !ok && !strings.Contains(f.Authority, "login") && !ours.MatchString(f.Name) {
+	if _, ok := entra.CloudOf(f.Authority); f.Authority != "" && !ok && !strings.Contains(f.Authority, "login") && !ours().MatchString(f.Name) {
 		return false
 	}
-	return f.Tenant.Set || f.Authority != "" || ours.MatchString(f.Name) || guid.MatchString(f.ClientID) ||
+	return f.Tenant.Set || f.Authority != "" || ours().MatchString(f.Name) || guid().MatchString(f.ClientID) ||
 		slices.Contains([]string{"kubernetes", "terraform", "nextauth", "azure-login"}, f.Consumer) && f.Client.Unresolved != ""
 }
 
@@ -363,7 +368,7 @@ func join(all []Found, where string) []Found {
 	if len(tenants) == 1 {
 		for i := range all {
 			// A client id of another form belongs to another provider.
-			foreign := all[i].Client.Set && all[i].Client.Unresolved == "" && !guid.MatchString(all[i].ClientID) && !ours.MatchString(all[i].Name)
+			foreign := all[i].Client.Set && all[i].Client.Unresolved == "" && !guid().MatchString(all[i].ClientID) && !ours().MatchString(all[i].Name)
 			if !all[i].Tenant.Set && !foreign {
 				all[i].lend(lender)
 			}

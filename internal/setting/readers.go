@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // reader reads one kind of file. The table in readers is the only place that
@@ -145,14 +146,14 @@ func readProperties(_ *session, s *source) ([]Found, error) {
 	return all, err
 }
 
-var springFile = regexp.MustCompile(`^(?:application|bootstrap)-([^.]+)\.`)
+var springFile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:application|bootstrap)-([^.]+)\.`) })
 
 // spring reads one document of a Spring configuration. Its profile, from the
 // document or the file name, names the environment.
 func spring(name string, doc *node) []Found {
 	fields := flatten(doc, nil, nil)
 	profile := ""
-	if m := springFile.FindStringSubmatch(path.Base(name)); m != nil {
+	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {
 		profile = m[1]
 	}
 	for _, f := range fields {
@@ -259,10 +260,10 @@ func readXML(_ *session, s *source) ([]Found, error) {
 	}
 }
 
-var xmlValue = regexp.MustCompile(`\svalue\s*=\s*("[^"]*"|'[^']*')`)
+var xmlValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\svalue\s*=\s*("[^"]*"|'[^']*')`) })
 
 func attribute(text string, begin, end int) (int, int) {
-	m := xmlValue.FindStringSubmatchIndex(text[begin:end])
+	m := xmlValue().FindStringSubmatchIndex(text[begin:end])
 	if m == nil {
 		return begin, begin
 	}

@@ -3,11 +3,12 @@ package setting
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 var (
-	hclBlock  = regexp.MustCompile(`^\s*([a-z_]+)((?:\s+"[^"]*")*)\s*\{`)
-	hclAssign = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*=\s*`)
+	hclBlock  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*([a-z_]+)((?:\s+"[^"]*")*)\s*\{`) })
+	hclAssign = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*=\s*`) })
 )
 
 // readTerraform reads assignments of literal strings with the blocks around
@@ -35,7 +36,7 @@ func readTerraform(_ *session, s *source) ([]Found, error) {
 			return
 		}
 		top := stack[len(stack)-1]
-		if m := hclBlock.FindStringSubmatch(line); m != nil && len(stack) < maxDepth {
+		if m := hclBlock().FindStringSubmatch(line); m != nil && len(stack) < maxDepth {
 			block := &node{kind: mapping, src: s, key: strings.Join(strings.Fields(strings.ReplaceAll(m[1]+m[2], `"`, "")), ".")}
 			top.items = append(top.items, block)
 			if !strings.HasSuffix(trimmed, "}") {
@@ -49,7 +50,7 @@ func readTerraform(_ *session, s *source) ([]Found, error) {
 			}
 			return
 		}
-		m := hclAssign.FindStringSubmatchIndex(line)
+		m := hclAssign().FindStringSubmatchIndex(line)
 		if m == nil {
 			return
 		}
