@@ -13,6 +13,7 @@ export const secretId = need("CREDSMITH_LAB_SECRET_ID");
 export const graph = need("CREDSMITH_GRAPH_URL");
 export const operatorId = need("CREDSMITH_OPERATOR_CLIENT_ID");
 export const operatorSecret = need("CREDSMITH_OPERATOR_CLIENT_SECRET");
+export const vault = need("CREDSMITH_VAULT_URL");
 export const redirectUri = need("LAB_REDIRECT_URI");
 
 export const issuer = `${authority}/${tenant}/v2.0`;
