@@ -21,6 +21,8 @@ type Delay struct {
 	Replicas int           // below 1 counts as 1
 }
 
+func (d Delay) removal() lag { return lag{d.Remove, d.Replicas} }
+
 // lag is one half of a Delay, bound to a secret when it is written.
 type lag struct {
 	total    time.Duration
@@ -42,6 +44,7 @@ type credential struct {
 	start, end  time.Time
 	made        time.Time
 	removed     time.Time // zero while the directory shows it
+	mintedBy    guid      // client id of the app that minted it, zero for a person
 	accept      lag
 	remove      lag // set on removal
 	salt        [16]byte
@@ -68,6 +71,9 @@ func (c *credential) known(now time.Time, pick float64) bool {
 	return c.removed.IsZero() || now.Before(c.removed.Add(c.remove.at(pick)))
 }
 
+// accepted reports whether a removed credential may still sign in somewhere.
+func (c *credential) accepted(now time.Time) bool { return now.Before(c.removed.Add(c.remove.total)) }
+
 // verdict is the token endpoint's opinion of a value.
 type verdict int
 
@@ -80,7 +86,7 @@ const (
 // credentialSet is the secrets of one application or service principal.
 type credentialSet struct {
 	secrets []credential
-	removed []credential // still accepted somewhere, see Delay
+	removed []credential // the last ones, some still accepted somewhere, see Delay
 	log     []keyChange  // all additions and removals, for the audit log
 }
 
@@ -101,21 +107,29 @@ func (a *application) check(value string, now time.Time, pick float64) (*credent
 	if verdict == valueAccepted || a.principal == nil {
 		return found, verdict
 	}
-	if other, better := a.principal.check(value, now, pick); better > verdict {
+	if other, better := a.principal.check(value, now, pick); better > verdict || found == nil {
 		return other, better
 	}
 	return found, verdict
 }
 
-// check finds the credential a value belongs to. A value whose start lies
-// ahead counts as unknown: what the real service answers is not known.
+// check finds the credential a value belongs to, also where that one is
+// unknown to the replica, so that the history can name a removed secret. A
+// value whose start lies ahead counts as unknown: what the real service
+// answers is not known.
 func (s *credentialSet) check(value string, now time.Time, pick float64) (*credential, verdict) {
 	var found *credential
 	best := valueUnknown
 	for _, list := range [2][]credential{s.secrets, s.removed} {
 		for i := range list {
 			c := &list[i]
-			if !c.matches(value) || !c.known(now, pick) || now.Before(c.start) {
+			if !c.matches(value) {
+				continue
+			}
+			if !c.known(now, pick) || now.Before(c.start) {
+				if found == nil {
+					found = c
+				}
 				continue
 			}
 			if now.Before(c.end) {
@@ -171,6 +185,7 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 		start:       spec.Start.UTC().Truncate(tick),
 		end:         spec.End.UTC().Truncate(tick),
 		made:        spec.At.UTC().Truncate(tick),
+		mintedBy:    by.clientID,
 		accept:      lag{l.delay.Accept, l.delay.Replicas},
 	}
 	rand.Read(c.salt[:]) // never fails
@@ -185,10 +200,13 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 	}
 }
 
+// maxRemoved bounds the removed secrets that a holder remembers, beside those
+// that are still accepted somewhere.
+const maxRemoved = 100
+
 // removeSecret takes a secret from the directory; the token endpoint follows
-// after the delay in force. It reports whether the key id was there. Call with
-// l.mu held.
-func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
+// after the lag. It reports whether the key id was there. Call with l.mu held.
+func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid, follows lag) bool {
 	s := h.set()
 	i := slices.IndexFunc(s.secrets, func(c credential) bool { return c.keyID == keyID })
 	if i < 0 {
@@ -197,12 +215,15 @@ func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
 	now := l.clock.now()
 	c := s.secrets[i]
 	c.removed = now
-	c.remove = lag{l.delay.Remove, l.delay.Replicas}
+	c.remove = follows
 	s.secrets = slices.Delete(slices.Clone(s.secrets), i, i+1)
-	s.removed = slices.DeleteFunc(s.removed, func(c credential) bool { return !now.Before(c.removed.Add(c.remove.total)) })
-	if c.remove.total > 0 {
-		s.removed = append(s.removed, c)
-	}
+	// Checks look through these: the oldest go, unless they still sign in.
+	spare := len(s.removed) + 1 - maxRemoved
+	s.removed = slices.DeleteFunc(slices.Clone(s.removed), func(c credential) bool {
+		spare--
+		return spare >= 0 && !c.accepted(now)
+	})
+	s.removed = append(s.removed, c)
 	s.log = append(s.log, keyChange{c.keyID, c.displayName, false})
 	h.auditSecrets(l, by, now, false)
 	return true

@@ -97,6 +97,7 @@ type graphCall struct {
 	request *http.Request
 	body    []byte
 	now     time.Time
+	stale   time.Time // what a stale read shows, zero until it is drawn (F3)
 	event   Event
 
 	requestID string
@@ -114,7 +115,11 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	body, refused := readGraphBody(r)
 	c.body = body
 	status, out := c.answer(refused)
+	c.write(w, status, out)
+}
 
+// write sends an answer with Graph's headers.
+func (c *graphCall) write(w http.ResponseWriter, status int, out []byte) {
 	h := w.Header()
 	h.Set("Request-Id", c.requestID)
 	h.Set("Client-Request-Id", c.clientRequestID())
@@ -130,7 +135,7 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Ms-Resource-Unit", "1")
 	}
 	if status == http.StatusUnauthorized { // form recalled, unverified
-		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, l.authorityURL, graphAppID))
+		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, c.lab.authorityURL, graphAppID))
 	}
 	w.WriteHeader(status)
 	w.Write(out)
@@ -157,7 +162,7 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
 		c.event.Outcome, c.event.Write = outcomeRefused, nil
 	}
 	c.event.Status = status
-	l.history.add(c.now, c.event)
+	l.note(c.request, c.now, c.event)
 	if answer != nil {
 		out = encodeJSON(answer)
 	}

@@ -160,7 +160,8 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	}
 	var found []T
 	for _, it := range items {
-		if q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
+		it, there := asRead(c, it)
+		if there && q.listed(it) && !slices.ContainsFunc(q.filters, func(match func(T) bool) bool { return !match(it) }) {
 			found = append(found, it)
 		}
 		if !whole && len(found) > q.top {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -38,6 +37,9 @@ type Config struct {
 	// minutes by the seed, as the real service does. Otherwise every token
 	// lasts 3599 seconds, so that tests of expiry need no margin.
 	RandomLifetimes bool
+	// Profile is how much goes wrong: [ProfileCalm], which is the default,
+	// [ProfileRude] or [ProfileHostile].
+	Profile string
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test and http://control.lab.test, and only
 	// [Lab.Transport] reaches them. For testing/synctest.
@@ -49,6 +51,7 @@ type Config struct {
 type Lab struct {
 	random       *random
 	clock        clock
+	faults       *faults
 	history      history
 	key          *signingKey
 	certificates *certificates
@@ -105,7 +108,11 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
+	if err := checkProfile(cfg.Profile); err != nil {
+		return nil, err
+	}
 	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn}
+	l.faults = newFaults(l.random.seed)
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
@@ -117,15 +124,24 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	l.seed()
 
 	origins := []struct {
-		url     string
-		handler http.HandlerFunc
-	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.withUserinfo(l.serveGraph)}, {l.controlURL, l.serveControl}}
+		surface, url string
+		handler      http.HandlerFunc
+	}{
+		{surfaceToken, l.authorityURL, l.withFaults(surfaceToken, l.serveAuthority)},
+		{surfaceGraph, l.graphURL, l.withFaults(surfaceGraph, l.withUserinfo(l.serveGraph))},
+		{surfaceControl, l.controlURL, l.serveControl},
+	}
 	l.transport.handlers = map[string]http.Handler{}
+	for _, rule := range profile(cfg.Profile) {
+		if _, err := l.faults.add(rule, !cfg.InProcess); err != nil {
+			panic(err) // a rule of the lab's own
+		}
+	}
 	for i, origin := range origins {
 		handler := l.certificates.onlyOwnNames(origin.handler)
 		l.transport.handlers[origin.url] = handler
 		if !cfg.InProcess {
-			l.serve(listeners[i], origin.url, handler)
+			l.serve(listeners[i], origin.surface, handler)
 		}
 	}
 	if !cfg.InProcess {
@@ -183,10 +199,10 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 	return listeners, nil
 }
 
-func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) {
+func (l *Lab) serve(listener net.Listener, surface string, handler http.Handler) {
 	server := &http.Server{
 		Handler:           handler,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{l.certificates.server}},
+		TLSConfig:         l.tlsConfig(surface),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
@@ -195,8 +211,8 @@ func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) 
 	}
 	l.servers = append(l.servers, server)
 	l.running.Go(func() {
-		if strings.HasPrefix(origin, "https://") {
-			server.ServeTLS(listener, "", "")
+		if surface != surfaceControl {
+			server.ServeTLS(faultListener{listener, l, surface}, "", "")
 		} else {
 			server.Serve(listener)
 		}
@@ -207,6 +223,7 @@ func (l *Lab) serve(listener net.Listener, origin string, handler http.Handler) 
 // more than once.
 func (l *Lab) Close() error {
 	l.closeOnce.Do(func() {
+		close(l.faults.closed)
 		if l.network != nil {
 			l.network.CloseIdleConnections()
 		}

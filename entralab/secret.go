@@ -103,3 +103,30 @@ func hintOf(value string) string {
 	letters := []rune(value)
 	return string(letters[:min(3, len(letters))])
 }
+
+// unusualValue returns a value of 16 to 64 characters with letters that
+// careless code mishandles (F16). Length 0 draws one. Like every value it does
+// not depend on the seed.
+func unusualValue(kind string, length int) string {
+	const symbols = `~._-[]@+'"\$% `
+	if length < 16 {
+		var b [1]byte
+		rand.Read(b[:]) // never fails
+		length = 16 + int(b[0])%49
+	}
+	value := make([]byte, length)
+	for i := range value {
+		value[i] = randomLetter()
+	}
+	switch kind {
+	case "symbols":
+		copy(value[1:], symbols[:len(symbols)-1]) // a blank has its own kind
+	case "leading-dash":
+		value[0] = '-'
+	case "newline":
+		value[length-1] = '\n'
+	case "space":
+		value[length/2] = ' '
+	}
+	return string(value)
+}

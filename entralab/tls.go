@@ -21,6 +21,10 @@ type certificates struct {
 	pool   *x509.CertPool
 	leaf   *x509.Certificate
 	server tls.Certificate
+
+	ca       *x509.Certificate
+	caKey    *ecdsa.PrivateKey
+	template *x509.Certificate // of the leaf
 }
 
 // newCertificates makes a CA and a leaf for the loopback names, and for host
@@ -66,6 +70,7 @@ func newCertificates(host string) (*certificates, error) {
 		return nil, fmt.Errorf("leaf certificate: %w", err)
 	}
 	c := &certificates{
+		ca: ca, caKey: caKey, template: leaf,
 		caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
 		pool:  x509.NewCertPool(),
 	}
@@ -93,4 +98,27 @@ func (c *certificates) onlyOwnNames(next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
+}
+
+// issue makes another leaf, changed as a test wants it; foreign signs it with
+// a CA that nobody knows.
+func (c *certificates) issue(foreign bool, change func(*x509.Certificate)) (tls.Certificate, error) {
+	template := *c.template
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	change(&template)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	ca, caKey := c.ca, c.caKey
+	if foreign {
+		unknown := *c.ca
+		unknown.Subject = pkix.Name{CommonName: "an unknown CA"}
+		if caKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			return tls.Certificate{}, err
+		}
+		ca = &unknown
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, ca, key.Public(), caKey)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
