@@ -12,7 +12,11 @@ import (
 
 // try makes a request that may fail.
 func try(lab *entralab.Lab, r *http.Request) (reply, error) {
-	resp, err := lab.Client().Do(r)
+	return tryWith(lab.Client(), r)
+}
+
+func tryWith(client *http.Client, r *http.Request) (reply, error) {
+	resp, err := client.Do(r)
 	if err != nil {
 		return reply{}, err
 	}
