@@ -29,12 +29,15 @@ func (c *controlCall) fault() (any, *problem) {
 			return nil, badCommand("rate is 0; it must be above 0 and at most 1")
 		}
 	}
-	for name, member := range map[string]struct{ sent, into *int }{"nth": {sent.Nth, &rule.Nth}, "times": {sent.Times, &rule.Times}} {
+	for _, member := range []struct {
+		name       string
+		sent, into *int
+	}{{"nth", sent.Nth, &rule.Nth}, {"times", sent.Times, &rule.Times}} {
 		if member.sent == nil {
 			continue
 		}
 		if *member.into = *member.sent; *member.sent < 1 {
-			return nil, badCommand(name + " must be 1 or more")
+			return nil, badCommand(member.name + " must be 1 or more")
 		}
 	}
 	if sent.Until != nil {

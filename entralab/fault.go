@@ -80,8 +80,6 @@ func newFaults(seed uint64) *faults {
 // maxFaultRules bounds what one request has to be compared with.
 const maxFaultRules = 1000
 
-var errTooManyRules = fmt.Errorf("there are %d rules already; remove some with DELETE /control/faults", maxFaultRules)
-
 // AddFault puts a rule in force and returns its id. An error names the member
 // that is wrong and what it may be.
 func (l *Lab) AddFault(rule FaultRule) (id string, err error) {
@@ -114,7 +112,7 @@ func (f *faults) add(rule FaultRule, sockets bool) (string, error) {
 	defer f.mu.Unlock()
 	rules := f.rules()
 	if len(rules) >= maxFaultRules {
-		return "", errTooManyRules
+		return "", fmt.Errorf("there are %d rules already; remove some with DELETE /control/faults", maxFaultRules)
 	}
 	f.last++
 	r.id = "fault-" + strconv.Itoa(f.last)

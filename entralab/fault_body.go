@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf16"
 )
@@ -35,7 +36,15 @@ func faultTruncated(c *faultCall, a *faultAnswer) bool {
 }
 
 // malformable is the member that F15 spoils unless it is told another.
-var malformable = map[string]string{surfaceToken: "access_token", surfaceGraph: "secretText", surfaceVault: "value"}
+func malformable(surface string) string {
+	switch surface {
+	case surfaceToken:
+		return "access_token"
+	case surfaceGraph:
+		return "secretText"
+	}
+	return "value"
+}
 
 func faultMalformed(c *faultCall, a *faultAnswer) bool {
 	if c.kind() == "not-json" {
@@ -50,7 +59,7 @@ func faultMalformed(c *faultCall, a *faultAnswer) bool {
 	}
 	name := c.rule.params.text("member")
 	if name == "" {
-		name = malformable[c.q.surface]
+		name = malformable(c.q.surface)
 		if members[name] == nil && c.q.surface == surfaceGraph {
 			name = "value" // of lists
 		}
@@ -76,13 +85,13 @@ func faultMalformed(c *faultCall, a *faultAnswer) bool {
 	return true
 }
 
-var keyIDs = regexp.MustCompile(`("keyId"\s*:\s*")([0-9a-f-]{36})(")`)
+var keyIDs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`("keyId"\s*:\s*")([0-9a-f-]{36})(")`) })
 
 func faultKeyIDs(c *faultCall, a *faultAnswer) bool {
 	upper := c.kind() == "upper"
 	old := a.body
-	a.body = keyIDs.ReplaceAllFunc(old, func(found []byte) []byte {
-		m := keyIDs.FindSubmatch(found)
+	a.body = keyIDs().ReplaceAllFunc(old, func(found []byte) []byte {
+		m := keyIDs().FindSubmatch(found)
 		id := "{" + string(m[2]) + "}"
 		if upper {
 			id = strings.ToUpper(string(m[2]))
@@ -92,12 +101,12 @@ func faultKeyIDs(c *faultCall, a *faultAnswer) bool {
 	return !bytes.Equal(old, a.body)
 }
 
-var endDates = regexp.MustCompile(`("endDateTime"\s*:\s*)("[^"]*")`)
+var endDates = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`("endDateTime"\s*:\s*)("[^"]*")`) })
 
 func faultEndDate(c *faultCall, a *faultAnswer) bool {
 	kind, old := c.kind(), a.body
-	a.body = endDates.ReplaceAllFunc(old, func(found []byte) []byte {
-		m := endDates.FindSubmatch(found)
+	a.body = endDates().ReplaceAllFunc(old, func(found []byte) []byte {
+		m := endDates().FindSubmatch(found)
 		value := string(m[2])
 		switch kind {
 		case "rounded":

@@ -13,7 +13,7 @@ import (
 func faultRow(id string) string {
 	k := faultNamed(id)
 	if k == nil {
-		return fmt.Sprintf("| %s | not by rule: %s | | |\n", id, elsewhere[id])
+		return fmt.Sprintf("| %s | not by rule: %s | | |\n", id, elsewhere(id))
 	}
 	params := make([]string, 0, len(k.params))
 	for _, p := range k.params {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -47,11 +48,20 @@ func isTokenRequest(q *faultRequest) bool {
 	return q.method == http.MethodPost && strings.HasSuffix(q.path, "/token")
 }
 
-// faultTable holds what can be asked for, by number.
-var faultTable []*faultKind
+var (
+	faultTableOnce sync.Once
+	faultTableMade []*faultKind
+)
 
-func init() { // in a variable's own expression the table would depend on itself
-	faultTable = []*faultKind{
+// faultTable holds what can be asked for, by number. It is made when a rule is
+// first set: most programs never set one.
+func faultTable() []*faultKind {
+	faultTableOnce.Do(func() { faultTableMade = makeFaultTable() })
+	return faultTableMade
+}
+
+func makeFaultTable() []*faultKind {
+	return []*faultKind{
 		{id: "F1", name: "a new secret is accepted late", surfaces: onGraph, condition: true, only: pathHas("/addpassword"),
 			params: append(span(0, 20*time.Second), number("replicas", 3, 1, 100))},
 		{id: "F2", name: "a removed secret is refused late", surfaces: onGraph, condition: true, only: pathHas("/removepassword"),
@@ -133,7 +143,7 @@ func init() { // in a variable's own expression the table would depend on itself
 }
 
 func faultNamed(id string) *faultKind {
-	for _, k := range faultTable {
+	for _, k := range faultTable() {
 		if k.id == id {
 			return k
 		}
@@ -141,25 +151,28 @@ func faultNamed(id string) *faultKind {
 	return nil
 }
 
-// elsewhere says where the faults live that the lab has no surface for.
-var elsewhere = map[string]string{
-	"F26": "write quotas are part of throttling, not a fault by rule",
-	"F30": "a person acts through POST /control/portal",
-	"F31": "add a secret to the service principal with addPassword",
-	"F42": "Kubernetes is no surface of the lab", "F43": "GitHub is no surface of the lab",
-	"F44": "HashiCorp Vault is no surface of the lab", "F45": "files belong to the program under test",
-	"F46": "hooks belong to the program under test", "F47": "webhook receivers are no surface of the lab",
-	"F52": "databases are no surface of the lab", "F53": "key encryption keys are no surface of the lab",
-	"F54": "replicas belong to the program under test",
+// elsewhere says where a fault lives that the lab has no surface for, "" for
+// one that it has.
+func elsewhere(id string) string {
+	return map[string]string{
+		"F26": "write quotas are part of throttling, not a fault by rule",
+		"F30": "a person acts through POST /control/portal",
+		"F31": "add a secret to the service principal with addPassword",
+		"F42": "Kubernetes is no surface of the lab", "F43": "GitHub is no surface of the lab",
+		"F44": "HashiCorp Vault is no surface of the lab", "F45": "files belong to the program under test",
+		"F46": "hooks belong to the program under test", "F47": "webhook receivers are no surface of the lab",
+		"F52": "databases are no surface of the lab", "F53": "key encryption keys are no surface of the lab",
+		"F54": "replicas belong to the program under test",
+	}[id]
 }
 
 // faultMissing says why there is no such fault, and which there are.
 func faultMissing(id string) error {
-	if why := elsewhere[id]; why != "" {
+	if why := elsewhere(id); why != "" {
 		return fmt.Errorf("fault %s cannot be set by a rule: %s", id, why)
 	}
-	ids := make([]string, 0, len(faultTable))
-	for _, k := range faultTable {
+	ids := make([]string, 0, len(faultTable()))
+	for _, k := range faultTable() {
 		ids = append(ids, k.id)
 	}
 	return fmt.Errorf("fault is %s; it must be one of %s", strconv.Quote(id[:min(len(id), 20)]), strings.Join(ids, ", "))

@@ -46,7 +46,7 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if aborted && !out.wrote {
-		return nil, errConnectionReset
+		return nil, errors.New("entralab: the connection was reset before an answer came, by a fault")
 	}
 	length := int64(out.body.Len())
 	var sent io.Reader = &out.body
@@ -82,8 +82,6 @@ func (w *recorder) Write(b []byte) (int, error) {
 	w.wrote = true
 	return w.body.Write(b)
 }
-
-var errConnectionReset = errors.New("entralab: the connection was reset before an answer came, by a fault")
 
 // serveAborting reports whether the handler broke the connection off.
 func serveAborting(handler http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
