@@ -22,6 +22,10 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusForbidden, "requests from web pages are refused")
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, "/control/faults/") && r.Method == http.MethodDelete {
+		l.serveFaults(w, r)
+		return
+	}
 	switch r.Method + " " + r.URL.Path {
 	case "GET /control/state":
 		writeJSON(w, http.StatusOK, l.state())
@@ -43,6 +47,12 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		l.serveCommand(w, r, (*controlCall).portal)
 	case "POST /control/vault":
 		l.serveCommand(w, r, (*controlCall).vault)
+	case "POST /control/faults":
+		l.serveCommand(w, r, (*controlCall).fault)
+	case "GET /control/faults", "DELETE /control/faults":
+		l.serveFaults(w, r)
+	case "GET /control/invariants":
+		l.serveInvariants(w, r)
 	default:
 		writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
 	}

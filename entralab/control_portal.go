@@ -138,7 +138,7 @@ func portalAddSecret(l *Lab, a *application, sent portalCommand) (any, Write, *p
 
 func portalDeleteSecret(l *Lab, a *application, sent portalCommand) (any, Write, *problem) {
 	id, ok := parseGUID(*sent.KeyID)
-	if !ok || !l.removeSecret(a, a.tenant.portal(), id) {
+	if !ok || !l.removeSecret(a, a.tenant.portal(), id, l.delay.removal()) {
 		return nil, Write{}, &problem{http.StatusNotFound, "the app has no secret with the key id " + strconv.Quote(*sent.KeyID)}
 	}
 	return nil, Write{Kind: "remove", KeyID: id.String()}, nil

@@ -1,5 +1,7 @@
 package entralab
 
+import "time"
+
 // labState is the answer of GET /control/state: all there is, but no value of
 // a secret.
 type labState struct {
@@ -71,8 +73,9 @@ type principalState struct {
 func (l *Lab) state() labState {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	now := l.clock.now()
 	s := labState{
-		Clock:      clockState{graphTime(l.clock.now()), l.clock.isFrozen()},
+		Clock:      clockState{graphTime(now), l.clock.isFrozen()},
 		Delay:      l.delays(),
 		RandomSeed: l.random.seed,
 	}
@@ -86,14 +89,14 @@ func (l *Lab) state() labState {
 		}
 		for _, a := range t.apps {
 			if !a.purged {
-				ts.Apps = append(ts.Apps, a.state())
+				ts.Apps = append(ts.Apps, a.state(now))
 			}
 		}
 		for _, p := range t.principals {
 			if p.live() {
 				ts.ServicePrincipals = append(ts.ServicePrincipals, principalState{
 					p.id.String(), p.clientID.String(), p.displayName(), p.enabled, guidTexts(p.owners), p.roleNames(),
-					p.states(),
+					p.states(now),
 				})
 			}
 		}
@@ -103,11 +106,11 @@ func (l *Lab) state() labState {
 	return s
 }
 
-func (a *application) state() appState {
+func (a *application) state(now time.Time) appState {
 	s := appState{
 		ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName, Created: a.created.String(),
 		SignInAudience: a.audience, IdentifierURIs: append([]string{}, a.identifierURIs...), Disabled: a.disabled,
-		Owners: guidTexts(a.owners), Credentials: a.states(),
+		Owners: guidTexts(a.owners), Credentials: a.states(now),
 	}
 	if a.principal != nil {
 		s.ServicePrincipalID = a.principal.id.String()
@@ -119,10 +122,13 @@ func (a *application) state() appState {
 }
 
 // states lists the secrets, those that are only still accepted somewhere last.
-func (s *credentialSet) states() []credentialState {
+func (s *credentialSet) states(now time.Time) []credentialState {
 	states := []credentialState{}
 	for _, list := range [][]credential{s.secrets, s.removed()} {
 		for _, c := range list {
+			if !c.removed().isZero() && !c.accepted(now) {
+				continue
+			}
 			cs := credentialState{
 				KeyID: c.keyID.String(), Hint: c.hint.String(), DisplayName: c.displayName,
 				Start: c.start.String(), End: c.end.String(), Added: c.made.String(),

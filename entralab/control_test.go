@@ -26,8 +26,9 @@ func TestControlRefusesWebPages(t *testing.T) {
 		{"write by a form", "POST", "clock", "", "application/x-www-form-urlencoded", 415},
 		{"write by a plain form", "POST", "clock", "", "text/plain", 415},
 		{"write of unknown type", "POST", "portal", "", "", 415},
-		{"faults come later", "POST", "faults", "", "application/json", 404},
-		{"invariants come later", "GET", "invariants", "", "", 404},
+		{"a fault by a form", "POST", "faults", "", "text/plain", 415},
+		{"faults removed by a page", "DELETE", "faults", "https://evil.example", "", 403},
+		{"invariants read by a page", "GET", "invariants", "https://evil.example", "", 403},
 		{"wrong method", "PUT", "clock", "", "application/json", 404},
 	} {
 		r := newRequest(t, tc.method, lab.ControlURL()+"/control/"+tc.path, `{"advance":"48h"}`)

@@ -20,6 +20,8 @@ type Delay struct {
 	Replicas int           // below 1 counts as 1
 }
 
+func (d Delay) removal() lag { return lag{d.Remove, d.Replicas} }
+
 // lag is one half of a Delay, bound to a secret when it is written.
 type lag struct {
 	total    time.Duration
@@ -45,11 +47,21 @@ type credential struct {
 	hash        [sha256.Size]byte
 }
 
-// spread is how the news of a secret spreads. It is not changed once made.
+// spread is how the news of a secret spreads, and what else few have. It is not
+// changed once made.
 type spread struct {
-	accept  lag
-	removed stamp // zero while the directory shows the secret
-	remove  lag   // set on removal
+	accept   lag
+	removed  stamp // zero while the directory shows the secret
+	remove   lag   // set on removal
+	mintedBy guid  // client id of the app that minted it, zero for a person
+}
+
+// mintedBy is the client id of the app that minted it, zero for a person.
+func (c *credential) mintedBy() guid {
+	if c.spread == nil {
+		return guid{}
+	}
+	return c.spread.mintedBy
 }
 
 // salt makes the hashes of one tenant worthless elsewhere. With the key id it
@@ -86,6 +98,11 @@ func (c *credential) removed() stamp {
 		return 0
 	}
 	return c.spread.removed
+}
+
+// accepted reports whether a removed credential may still sign in somewhere.
+func (c *credential) accepted(now time.Time) bool {
+	return now.Before(c.removed().time().Add(c.spread.remove.total))
 }
 
 // verdict is the token endpoint's opinion of a value.
@@ -155,21 +172,29 @@ func (a *application) check(value string, now time.Time, pick float64) (*credent
 	if verdict == valueAccepted || a.principal == nil {
 		return found, verdict
 	}
-	if other, better := a.principal.check(a.tenant.salt, value, stampOf(now), pick); better > verdict {
+	if other, better := a.principal.check(a.tenant.salt, value, stampOf(now), pick); better > verdict || found == nil {
 		return other, better
 	}
 	return found, verdict
 }
 
-// check finds the credential a value belongs to. A value whose start lies
-// ahead counts as unknown: what the real service answers is not known.
+// check finds the credential a value belongs to, also where that one is
+// unknown to the replica, so that the history can name a removed secret. A
+// value whose start lies ahead counts as unknown: what the real service
+// answers is not known.
 func (s *credentialSet) check(salt salt, value string, now stamp, pick float64) (*credential, verdict) {
 	var found *credential
 	best := valueUnknown
 	for _, list := range [2][]credential{s.secrets, s.removed()} {
 		for i := range list {
 			c := &list[i]
-			if !c.matches(salt, value) || !c.known(now, pick) || now < c.start {
+			if !c.matches(salt, value) {
+				continue
+			}
+			if !c.known(now, pick) || now < c.start {
+				if found == nil {
+					found = c
+				}
 				continue
 			}
 			if now < c.end {
@@ -226,8 +251,8 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 		end:         stampOf(spec.End),
 		made:        stampOf(spec.At),
 	}
-	if l.delay.Accept > 0 {
-		c.spread = &spread{accept: lag{l.delay.Accept, l.delay.Replicas}}
+	if l.delay.Accept > 0 || by.clientID != (guid{}) {
+		c.spread = &spread{accept: lag{l.delay.Accept, l.delay.Replicas}, mintedBy: by.clientID}
 	}
 	c.hash = hashValue(h.home().salt, c.keyID, spec.Value)
 	s := h.set()
@@ -243,10 +268,13 @@ func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
 	}
 }
 
+// maxRemoved bounds the removed secrets that a holder remembers, beside those
+// that are still accepted somewhere.
+const maxRemoved = 100
+
 // removeSecret takes a secret from the directory; the token endpoint follows
-// after the delay in force. It reports whether the key id was there. Call with
-// l.mu held.
-func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
+// after the lag. It reports whether the key id was there. Call with l.mu held.
+func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid, follows lag) bool {
 	s := h.set()
 	i := slices.IndexFunc(s.secrets, func(c credential) bool { return c.keyID == keyID })
 	if i < 0 {
@@ -254,17 +282,20 @@ func (l *Lab) removeSecret(h secretHolder, by actor, keyID guid) bool {
 	}
 	now := l.clock.now()
 	c := s.secrets[i]
-	gone := spread{removed: stampOf(now), remove: lag{l.delay.Remove, l.delay.Replicas}}
+	gone := spread{removed: stampOf(now), remove: follows}
 	if c.spread != nil {
-		gone.accept = c.spread.accept
+		gone.accept, gone.mintedBy = c.spread.accept, c.spread.mintedBy
 	}
 	c.spread = &gone
 	past := s.history() // before the secret goes
 	s.secrets = slices.Delete(slices.Clone(s.secrets), i, i+1)
-	past.removed = slices.DeleteFunc(past.removed, func(c credential) bool { return !now.Before(c.removed().time().Add(c.spread.remove.total)) })
-	if gone.remove.total > 0 {
-		past.removed = append(past.removed, c)
-	}
+	// Checks look through these: the oldest go, unless they still sign in.
+	spare := len(past.removed) + 1 - maxRemoved
+	past.removed = slices.DeleteFunc(slices.Clone(past.removed), func(c credential) bool {
+		spare--
+		return spare >= 0 && !c.accepted(now)
+	})
+	past.removed = append(past.removed, c)
 	past.log = append(past.log, keyChange{c.keyID, c.displayName, false})
 	h.auditSecrets(l, by, now, false)
 	return true

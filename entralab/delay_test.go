@@ -257,3 +257,26 @@ func TestClock(t *testing.T) {
 		check("much too early", time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC))
 	})
 }
+
+// TestRemovedAreRemembered: the bound on removed secrets drops none that is
+// still accepted.
+func TestRemovedAreRemembered(t *testing.T) {
+	t.Parallel()
+	lab := start(t)
+	lab.Freeze(true)
+	app := addApp(t, lab, entralab.AppSpec{})
+	lab.SetDelay(entralab.Delay{Remove: time.Hour})
+	if err := lab.RemoveSecret(app.ObjectID, app.Secrets[0].KeyID); err != nil {
+		t.Fatal(err)
+	}
+	lab.SetDelay(entralab.Delay{})
+	for range 150 {
+		other := mint(t, lab, app, entralab.SecretSpec{})
+		if err := lab.RemoveSecret(app.ObjectID, other.KeyID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := code(t, lab, app.ClientID, value(app)); got != 0 {
+		t.Errorf("a secret that is still accepted somewhere is refused with %d", got)
+	}
+}

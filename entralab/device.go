@@ -157,7 +157,7 @@ func (l *Lab) serveDeviceCode(w http.ResponseWriter, r *http.Request, segment st
 	if refused != nil {
 		event.Outcome, event.Code, event.Status = outcomeRefused, refused.code, refused.status
 	}
-	l.history.add(x.now, event)
+	l.note(r, x.now, event)
 	l.mu.RUnlock()
 	if refused != nil {
 		x.refuse(w, r.Host, refused)

@@ -35,7 +35,7 @@ func (l *Lab) devicePageInto(w *recorder, r *http.Request) {
 	if refused != nil {
 		event.Outcome, event.Code, event.Status = outcomeRefused, refused.code, refused.status
 	}
-	l.history.add(s.x.now, event)
+	l.note(r, s.x.now, event)
 	switch typed := s.params.Get(fieldUserCode); {
 	case refused != nil && refused.code == errDeclined.code:
 		l.devices.settle(typed, deviceDeclined, guid{}, s.x.now)

@@ -97,6 +97,7 @@ type graphCall struct {
 	request *http.Request
 	body    []byte
 	now     time.Time
+	stale   time.Time // what a stale read shows, zero until it is drawn (F3)
 	event   Event
 
 	requestID string
@@ -116,7 +117,15 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 	body, refused := readGraphBody(r)
 	c.body = body
 	status, out, kind := c.answer(refused)
+	c.write(w, status, out, kind)
+	l.answers.put(out)
+}
 
+// graphJSON is as in a sample of Microsoft's documentation.
+const graphJSON = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+
+// write sends an answer with Graph's headers.
+func (c *graphCall) write(w http.ResponseWriter, status int, out []byte, kind string) {
 	h := w.Header()
 	h.Set("Request-Id", c.requestID)
 	h.Set("Client-Request-Id", c.clientRequestID())
@@ -134,11 +143,10 @@ func (l *Lab) serveGraph(w http.ResponseWriter, r *http.Request) {
 		h.Set("OData-Version", "4.0")
 	}
 	if status == http.StatusUnauthorized { // form recalled, unverified
-		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, l.authorityURL, graphAppID))
+		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="", authorization_uri="%s/common/oauth2/authorize", client_id="%s"`, c.lab.authorityURL, graphAppID))
 	}
 	w.WriteHeader(status)
 	w.Write(out)
-	l.answers.put(out)
 }
 
 // answerBuffers are used again, since a page of a long list takes megabytes.
@@ -185,13 +193,13 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte, kind st
 		c.event.Outcome, c.event.Write = outcomeRefused, nil
 	}
 	c.event.Status = status
-	l.history.add(c.now, c.event)
+	l.note(c.request, c.now, c.event)
 	switch answer := answer.(type) {
 	case nil:
 	case plainText:
 		out, kind = []byte(answer), "text/plain"
-	default: // as in a sample of Microsoft's documentation
-		out, kind = appendJSON(l.answers.get(), answer), "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+	default:
+		out, kind = appendJSON(l.answers.get(), answer), graphJSON
 	}
 	return status, out, kind
 }

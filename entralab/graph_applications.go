@@ -185,6 +185,10 @@ func (c *graphCall) application() (*application, *graphError) {
 		return nil, notFound(key)
 	}
 	c.about(a)
+	a, ok = asRead(c, a)
+	if !ok {
+		return nil, notFound(key)
+	}
 	return a, nil
 }
 

@@ -39,6 +39,7 @@ func (c *graphCall) batch() (any, *graphError) {
 		return nil, refused
 	}
 	statuses := map[string]int{}
+	unlucky, trouble := c.batchFault(body.Requests)
 	responses := make([]object, 0, len(body.Requests))
 	for pending := body.Requests; len(pending) > 0; {
 		i := slices.IndexFunc(pending, func(r batchRequest) bool {
@@ -47,7 +48,7 @@ func (c *graphCall) batch() (any, *graphError) {
 		if i < 0 { // recalled
 			return nil, badRequest("BadRequest", "The dependencies of the batch requests form a cycle.")
 		}
-		status, answer, extra := c.batched(pending[i], statuses)
+		status, answer, extra := c.batched(pending[i], statuses, unlucky, trouble)
 		statuses[pending[i].ID] = status
 		headers := append(object{{"Cache-Control", "no-cache"}}, extra...)
 		response := object{{"id", pending[i].ID}, {"status", status}, {"headers", headers}}
@@ -63,7 +64,26 @@ func (c *graphCall) batch() (any, *graphError) {
 		responses = append(responses, response)
 		pending = slices.Delete(slices.Clone(pending), i, i+1)
 	}
+	if f := conditionOf(c.request, "F49"); f != nil && f.kind() == "order" {
+		f.use()
+		slices.Reverse(responses)
+	}
 	return object{{"responses", responses}}, nil
+}
+
+// batchFault chooses the one request that F49 keeps from being served, and its
+// answer.
+func (c *graphCall) batchFault(requests []batchRequest) (id string, refused *graphError) {
+	f := conditionOf(c.request, "F49")
+	if f == nil || f.kind() == "order" {
+		return "", nil
+	}
+	f.use()
+	refused = &graphError{http.StatusServiceUnavailable, "serviceNotAvailable", "The service is temporarily unavailable. Please retry."}
+	if f.kind() == "throttled" {
+		refused = throttled
+	}
+	return requests[f.random.IntN(len(requests))].ID, refused
 }
 
 // checkBatch refuses a batch as a whole (texts recalled).
@@ -92,8 +112,11 @@ func checkBatch(requests []batchRequest) *graphError {
 }
 
 // batched answers one request of a batch.
-func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int, answer any, extra object) {
+func (c *graphCall) batched(r batchRequest, statuses map[string]int, unlucky string, trouble *graphError) (status int, answer any, extra object) {
 	refused := c.failedDependency(r, statuses)
+	if refused == nil && r.ID == unlucky {
+		refused = trouble
+	}
 	inner := &graphCall{lab: c.lab, now: c.now, requestID: c.requestID, inBatch: true}
 	inner.event = Event{Surface: surfaceGraph, Method: strings.ToUpper(r.Method), Outcome: outcomeOK}
 	target := c.lab.graphURL + "/" + c.version + "/" + strings.TrimPrefix(r.URL, "/")
@@ -107,6 +130,7 @@ func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int
 		for name, value := range r.Headers {
 			request.Header.Set(name, value)
 		}
+		request = request.WithContext(c.request.Context())
 		request.Header.Set("Authorization", c.request.Header.Get("Authorization"))
 		request.Header.Set("User-Agent", c.request.UserAgent())
 		inner.request, inner.body = request, r.Body
@@ -117,7 +141,7 @@ func (c *graphCall) batched(r batchRequest, statuses map[string]int) (status int
 		inner.event.Outcome, inner.event.Write = outcomeRefused, nil
 	}
 	inner.event.Status = status
-	c.lab.history.add(c.now, inner.event)
+	c.lab.note(c.request, c.now, inner.event)
 	return status, answer, inner.extra
 }
 

@@ -69,13 +69,33 @@ func (c *graphCall) addPasswordTo(h secretHolder, limit int) (any, *graphError) 
 	if refused != nil {
 		return nil, refused
 	}
+	if f := conditionOf(c.request, "F25"); f != nil && f.rule.params.number("limit") <= len(h.set().secrets) {
+		f.use()
+		return nil, errTooManyValues
+	}
 	if len(h.set().secrets) >= limit {
 		return nil, errTooManyValues
 	}
 	if refused := h.refuseByPolicy(spec, c.callerPrincipal()); refused != nil {
 		return nil, refused
 	}
+	if f := conditionOf(c.request, "F24"); f != nil {
+		if refused := f.restrict(&spec); refused != nil {
+			return nil, refused
+		}
+	}
+	if f := conditionOf(c.request, "F16"); f != nil {
+		f.use()
+		spec.Value = unusualValue(f.kind(), f.rule.params.number("length"))
+	}
 	secret := c.lab.mint(h, c.actor(), spec)
+	if f := conditionOf(c.request, "F1"); f != nil {
+		f.use()
+		made := &h.set().secrets[len(h.set().secrets)-1]
+		late := *made.spread // every secret that an app mints has one
+		late.accept = lag{f.between(), f.rule.params.number("replicas")}
+		made.spread = &late
+	}
 	c.wrote("mint", secret.KeyID)
 	return mintedPassword(c.context("microsoft.graph.passwordCredential"), h, secret), nil
 }
@@ -141,9 +161,31 @@ func (c *graphCall) removePasswordFrom(h secretHolder) (any, *graphError) {
 		return nil, refused
 	}
 	keyID, ok := parseGUID(body.KeyID)
-	if !ok || !c.lab.removeSecret(h, c.actor(), keyID) {
+	if !ok || !c.lab.removeSecret(h, c.actor(), keyID, c.removalLag()) {
 		return nil, badRequest("Request_BadRequest", "No password credential found with keyId '"+body.KeyID+"'.") // text recorded
 	}
 	c.wrote("remove", keyID.String())
 	return nil, nil
+}
+
+// removalLag is the delay in force, or the one of a fault.
+func (c *graphCall) removalLag() lag {
+	if f := conditionOf(c.request, "F2"); f != nil {
+		f.use()
+		return lag{f.between(), f.rule.params.number("replicas")}
+	}
+	return c.lab.delay.removal()
+}
+
+// restrict refuses a secret as a policy would, or shortens it without a word.
+func (c *faultCall) restrict(spec *SecretSpec) *graphError {
+	if c.kind() == "refuse" {
+		c.use()
+		return badRequest("CredentialTypeNotAllowedAsPerAppPolicy", "Credential type not allowed as per assigned policy '"+c.guid().String()+"'.")
+	}
+	if end := spec.Start.Add(c.rule.params.duration("lifetime")); end.Before(spec.End) && end.After(spec.Start) {
+		c.use()
+		spec.End = end
+	}
+	return nil
 }

@@ -170,6 +170,10 @@ func (c *graphCall) principal() (*servicePrincipal, *graphError) {
 	if p.app != nil {
 		c.about(p.app)
 	}
+	p, ok = asRead(c, p)
+	if !ok {
+		return nil, notFound(key)
+	}
 	return p, nil
 }
 

@@ -200,7 +200,8 @@ func page[T item](c *graphCall, col *collection[T], q listQuery[T], items []T) o
 	var found []T
 	count := 0
 	for _, it := range rest {
-		if !q.holds(it) {
+		it, there := asRead(c, it)
+		if !there || !q.holds(it) {
 			continue
 		}
 		count++

@@ -8,6 +8,11 @@ import (
 // Event is one entry of the lab's history: a token request, a request to Graph or
 // Key Vault, a command to the control origin, or an app or secret written through the Go
 // API. Members that say nothing are empty, and left out of the JSON.
+//
+// A request that was served keeps its own outcome, status and write whatever
+// became of the answer: Fault then tells that the client did not see just
+// that. One that a fault answered without serving it has the outcome "fault",
+// and the status that was sent.
 type Event struct {
 	Seq      int       `json:"seq"` // from 1, without gaps
 	At       time.Time `json:"at"`  // lab time
@@ -18,7 +23,8 @@ type Event struct {
 	ObjectID string    `json:"object_id,omitempty"` // object id of that app
 	KeyID    string    `json:"key_id,omitempty"`    // the secret that matched, or that was written
 	Outcome  string    `json:"outcome"`
-	Code     int       `json:"code,omitempty"` // AADSTS code of a refused token request
+	Fault    string    `json:"fault,omitempty"` // what went wrong with the request or its answer, such as "F8" or "F1,F9"
+	Code     int       `json:"code,omitempty"`  // AADSTS code of a refused token request
 	Status   int       `json:"status,omitempty"`
 	Write    *Write    `json:"write,omitempty"` // nil when nothing was changed
 
@@ -59,6 +65,7 @@ const (
 	outcomeAccepted = "accepted" // token requests
 	outcomeRefused  = "refused"  // everywhere
 	outcomeOK       = "ok"       // everything but token requests
+	outcomeFault    = "fault"    // a request that a fault kept from being served
 )
 
 // historySize bounds what is remembered: some 50 MB when full.
@@ -76,7 +83,7 @@ type history struct {
 
 // add appends an event. Callers hold the lab's lock, so that the order of
 // events is the order of what they tell of.
-func (h *history) add(at time.Time, e Event) {
+func (h *history) add(at time.Time, e Event) (seq int) {
 	e.At = at
 	e.Path = e.Path[:min(len(e.Path), maxEventPath)]
 	h.mu.Lock()
@@ -87,6 +94,18 @@ func (h *history) add(at time.Time, e Event) {
 		h.events = append(h.events, e)
 	} else {
 		h.events[(e.Seq-1)%historySize] = e
+	}
+	return e.Seq
+}
+
+// blame names the faults at events that are still remembered.
+func (h *history) blame(seqs []int, ids string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, seq := range seqs {
+		if seq > h.last-len(h.events) {
+			h.events[(seq-1)%historySize].Fault = ids
+		}
 	}
 }
 

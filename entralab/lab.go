@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -42,6 +41,9 @@ type Config struct {
 	// minutes by the seed, as the real service does. Otherwise every token
 	// lasts 3599 seconds, so that tests of expiry need no margin.
 	RandomLifetimes bool
+	// Profile is how much goes wrong: [ProfileCalm], which is the default,
+	// [ProfileRude] or [ProfileHostile].
+	Profile string
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test, https://vault.lab.test and
 	// http://control.lab.test, and only [Lab.Transport] reaches them. For
@@ -58,6 +60,7 @@ type Config struct {
 type Lab struct {
 	random       *random
 	clock        clock
+	faults       *faults
 	history      history
 	answers      answerBuffers
 	key          *signingKey
@@ -129,10 +132,14 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
+	if err := checkProfile(cfg.Profile); err != nil {
+		return nil, err
+	}
 	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn, vaults: map[string]*vault{}}
 	rand.Read(l.digestKey[:]) // never fails
 	l.sealer = newSealer()
 	l.events = newVaultEvents()
+	l.faults = newFaults(l.random.seed)
 	if l.certificates, err = newCertificates(host); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
@@ -153,19 +160,26 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 
 	own, vault := &l.certificates.server, &l.certificates.vault
 	origins := []struct {
-		url         string
-		certificate *tls.Certificate
-		handler     http.HandlerFunc
+		surface, url string
+		certificate  *tls.Certificate
+		handler      http.HandlerFunc
 	}{
-		{l.authorityURL, own, l.serveAuthority}, {l.graphURL, own, l.withUserinfo(l.serveGraph)},
-		{l.vaultURL, vault, l.serveVault}, {l.controlURL, own, l.serveControl},
+		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.serveAuthority)},
+		{surfaceGraph, l.graphURL, own, l.withFaults(surfaceGraph, l.withUserinfo(l.serveGraph))},
+		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.serveVault)},
+		{surfaceControl, l.controlURL, own, l.serveControl},
+	}
+	for _, rule := range profile(cfg.Profile) {
+		if _, err := l.faults.add(rule, !cfg.InProcess); err != nil {
+			panic(err) // a rule of the lab's own
+		}
 	}
 	l.transport.handlers = map[string]http.Handler{}
 	for i, origin := range origins {
 		handler := onlyNamesOf(origin.certificate.Leaf, origin.handler)
 		l.transport.handlers[origin.url] = handler
 		if !cfg.InProcess {
-			l.serve(listeners[i], origin.url, origin.certificate, handler)
+			l.serve(listeners[i], origin.surface, origin.certificate, handler)
 		}
 	}
 	l.transport.vaults = l.transport.handlers[l.vaultURL]
@@ -218,10 +232,10 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 	return listeners, nil
 }
 
-func (l *Lab) serve(listener net.Listener, origin string, certificate *tls.Certificate, handler http.Handler) {
+func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Certificate, handler http.Handler) {
 	server := &http.Server{
 		Handler:           handler,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{*certificate}},
+		TLSConfig:         l.tlsConfig(surface, certificate),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
@@ -230,8 +244,8 @@ func (l *Lab) serve(listener net.Listener, origin string, certificate *tls.Certi
 	}
 	l.servers = append(l.servers, server)
 	l.running.Go(func() {
-		if strings.HasPrefix(origin, "https://") {
-			server.ServeTLS(listener, "", "")
+		if surface != surfaceControl {
+			server.ServeTLS(faultListener{listener, l, surface}, "", "")
 		} else {
 			server.Serve(listener)
 		}
@@ -245,6 +259,7 @@ func (l *Lab) Close() error {
 		l.mu.Lock() // so that no webhook starts delivery while Close waits
 		l.events.stop()
 		l.mu.Unlock()
+		close(l.faults.closed)
 		if l.network != nil {
 			l.network.CloseIdleConnections()
 		}

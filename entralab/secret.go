@@ -80,20 +80,25 @@ const valueAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 // after the first three (seen in public samples, 2026-11). It is drawn from
 // crypto/rand, never from the seed, because the seed is public.
 func generateValue() string {
-	const n = len(valueAlphabet)
 	var value [40]byte
-	var block [64]byte // one read seldom has too few letters
-	for size := 0; size < len(value); {
+	drawLetters(value[:])
+	copy(value[3:], "8Q~")
+	return string(value[:])
+}
+
+// drawLetters fills b with letters of the alphabet, each as likely.
+func drawLetters(b []byte) {
+	const n = len(valueAlphabet)
+	var block [64]byte // one read seldom has too few for a value
+	for size := 0; size < len(b); {
 		rand.Read(block[:]) // never fails
-		for _, b := range block {
-			if size < len(value) && int(b) < 256/n*n { // so that every letter is as likely
-				value[size] = valueAlphabet[int(b)%n]
+		for _, drawn := range block {
+			if size < len(b) && int(drawn) < 256/n*n {
+				b[size] = valueAlphabet[int(drawn)%n]
 				size++
 			}
 		}
 	}
-	copy(value[3:], "8Q~")
-	return string(value[:])
 }
 
 // hintOf returns what Graph shows of a value: its first three characters.
@@ -118,3 +123,28 @@ type hint struct {
 }
 
 func (h hint) String() string { return string(h.text[:h.size]) }
+
+// unusualValue returns a value of 16 to 64 characters with letters that
+// careless code mishandles (F16). Length 0 draws one. Like every value it does
+// not depend on the seed.
+func unusualValue(kind string, length int) string {
+	const symbols = `~._-[]@+'"\$% `
+	if length < 16 {
+		var b [1]byte
+		rand.Read(b[:]) // never fails
+		length = 16 + int(b[0])%49
+	}
+	value := make([]byte, length)
+	drawLetters(value)
+	switch kind {
+	case "symbols":
+		copy(value[1:], symbols[:len(symbols)-1]) // a blank has its own kind
+	case "leading-dash":
+		value[0] = '-'
+	case "newline":
+		value[length-1] = '\n'
+	case "space":
+		value[length/2] = ' '
+	}
+	return string(value)
+}

@@ -269,7 +269,7 @@ func (l *Lab) RemoveSecret(objectID, keyID string) error {
 		return fmt.Errorf("entralab: remove secret: no app with object id %q", objectID)
 	}
 	id, ok := parseGUID(keyID)
-	if !ok || !l.removeSecret(a, a.tenant.portal(), id) {
+	if !ok || !l.removeSecret(a, a.tenant.portal(), id, l.delay.removal()) {
 		return fmt.Errorf("entralab: remove secret: app %q has no secret %q", a.displayName, keyID)
 	}
 	l.history.add(l.clock.now(), portalEvent(a.clientID.String(), a.id.String(), "remove", id.String()))

@@ -21,6 +21,9 @@ type certificates struct {
 	caPEM         []byte
 	pool          *x509.CertPool
 	server, vault tls.Certificate
+
+	ca    *x509.Certificate
+	caKey *ecdsa.PrivateKey
 }
 
 // newCertificates makes a CA and leaves for the loopback names, and for host
@@ -45,6 +48,7 @@ func newCertificates(host string) (*certificates, error) {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
 	c := &certificates{
+		ca: ca, caKey: caKey,
 		caPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
 		pool:  x509.NewCertPool(),
 	}
@@ -107,4 +111,30 @@ func onlyNamesOf(leaf *x509.Certificate, next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
+}
+
+// issue makes another leaf like one in use, changed as a test wants it; foreign signs it with
+// a CA that nobody knows.
+func (c *certificates) issue(leaf *x509.Certificate, foreign bool, change func(*x509.Certificate)) (tls.Certificate, error) {
+	template := x509.Certificate{
+		Subject: leaf.Subject, DNSNames: leaf.DNSNames, IPAddresses: leaf.IPAddresses,
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, KeyUsage: leaf.KeyUsage, ExtKeyUsage: leaf.ExtKeyUsage,
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	change(&template)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	ca, caKey := c.ca, c.caKey
+	if foreign {
+		unknown := *c.ca
+		unknown.Subject = pkix.Name{CommonName: "an unknown CA"}
+		if caKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			return tls.Certificate{}, err
+		}
+		ca = &unknown
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, ca, key.Public(), caKey)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

@@ -65,25 +65,26 @@ func (l *Lab) authorize(r *http.Request, req tokenRequest, x exchange) (*granted
 	event.signIn = &signInDetail{trace: x.trace, correlation: x.correlation}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	token, refused := l.decide(req, now, &event)
+	token, refused := l.decide(r, req, now, &event)
 	if refused != nil {
 		event.Outcome, event.Code, event.Status = outcomeRefused, refused.code, refused.status
 	} else {
 		event.signIn.note(token.resource)
 	}
-	l.history.add(now, event)
+	l.note(r, now, event)
 	return token, refused
 }
 
 // tokenCall is one request to the token endpoint on its way through the
 // checks.
 type tokenCall struct {
-	lab    *Lab
-	req    tokenRequest
-	now    time.Time
-	event  *Event // what the history will say
-	tenant *tenant
-	app    *application
+	lab     *Lab
+	request *http.Request
+	req     tokenRequest
+	now     time.Time
+	event   *Event // what the history will say
+	tenant  *tenant
+	app     *application
 }
 
 // grantTypes are those the lab knows, by their name on the wire.
@@ -102,8 +103,8 @@ const grantClientCredentials = "client_credentials"
 // imply: tenant, verb, form, grant, app, credential, state of the service
 // principal, scope. It fills in what the history says of the request. Call
 // with l.mu held.
-func (l *Lab) decide(req tokenRequest, now time.Time, event *Event) (*grantedToken, *refusal) {
-	c := &tokenCall{lab: l, req: req, now: now, event: event}
+func (l *Lab) decide(r *http.Request, req tokenRequest, now time.Time, event *Event) (*grantedToken, *refusal) {
+	c := &tokenCall{lab: l, request: r, req: req, now: now, event: event}
 	if !shared(req.segment) {
 		var refused *refusal
 		if c.tenant, refused = l.resolveTenant(req.segment); refused != nil {
@@ -220,7 +221,7 @@ func (c *tokenCall) clientCredentials() (*grantedToken, *refusal) {
 func (c *tokenCall) token(method clientAuth, target resource) *grantedToken {
 	return &grantedToken{
 		tenant: c.tenant.id, clientID: c.app.clientID, displayName: c.app.displayName, principal: c.app.principal.id,
-		resource: target, method: method, lifetime: c.lab.drawLifetime(),
+		resource: target, method: method, lifetime: c.lifetime(),
 	}
 }
 
@@ -229,6 +230,15 @@ func (c *tokenCall) checkEnabled() *refusal {
 		return errAppDisabled.with("appId", c.app.clientID.String(), "appName", c.app.displayName)
 	}
 	return nil
+}
+
+// lifetime is the lab's, or the one of a fault.
+func (c *tokenCall) lifetime() time.Duration {
+	if f := conditionOf(c.request, "F21"); f != nil {
+		f.use()
+		return max(f.between(), time.Second)
+	}
+	return c.lab.drawLifetime()
 }
 
 // drawLifetime is 3599 seconds, or what [Config.RandomLifetimes] asks for.

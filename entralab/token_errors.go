@@ -105,6 +105,11 @@ type exchange struct {
 // newExchange takes the ids of a request. MSAL Go sends them as headers, MSAL
 // Node as form field and query key (seen on the wire).
 func (l *Lab) newExchange(r *http.Request, form map[string]string) exchange {
+	return l.exchangeWith(r, form, l.random.guid)
+}
+
+// exchangeWith takes new ids from a function.
+func (l *Lab) exchangeWith(r *http.Request, form map[string]string, newID func() guid) exchange {
 	sent := func(name string) string {
 		if v := r.Header.Get(name); v != "" {
 			return v
@@ -114,11 +119,11 @@ func (l *Lab) newExchange(r *http.Request, form map[string]string) exchange {
 		}
 		return r.URL.Query().Get(name)
 	}
-	x := exchange{now: l.clock.now(), trace: l.random.guid()}
+	x := exchange{now: l.clock.now(), trace: newID()}
 	x.trace[15] = 0 // trace ids end in 00 since about 2017 (seen)
 	id, ok := parseGUID(sent("client-request-id"))
 	if !ok {
-		id = l.random.guid()
+		id = newID()
 	}
 	x.correlation = id
 	if strings.EqualFold(sent("return-client-request-id"), "true") {

@@ -2,6 +2,7 @@ package entralab
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,7 +47,18 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Header = http.Header{}
 	}
 	out := &recorder{header: http.Header{}, status: http.StatusOK}
-	handler.ServeHTTP(out, in)
+	aborted := serveAborting(handler, out, in)
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	if aborted && !out.wrote {
+		return nil, errors.New("entralab: the connection was reset before an answer came, by a fault")
+	}
+	length := int64(out.body.Len())
+	var sent io.Reader = &out.body
+	if aborted {
+		sent, length = io.MultiReader(sent, failedReader{io.ErrUnexpectedEOF}), -1
+	}
 	return &http.Response{
 		Status:        strconv.Itoa(out.status) + " " + http.StatusText(out.status),
 		StatusCode:    out.status,
@@ -54,8 +66,8 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        out.header,
-		Body:          io.NopCloser(&out.body),
-		ContentLength: int64(out.body.Len()),
+		Body:          io.NopCloser(sent),
+		ContentLength: length,
 		Request:       r,
 	}, nil
 }
@@ -64,9 +76,28 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 type recorder struct {
 	header http.Header
 	status int
+	wrote  bool // headers have gone out
 	body   bytes.Buffer
 }
 
-func (w *recorder) Header() http.Header         { return w.header }
-func (w *recorder) WriteHeader(status int)      { w.status = status }
-func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) { w.status, w.wrote = status, true }
+
+func (w *recorder) Write(b []byte) (int, error) {
+	w.wrote = true
+	return w.body.Write(b)
+}
+
+// serveAborting reports whether the handler broke the connection off.
+func serveAborting(handler http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
+	defer func() {
+		if reason := recover(); reason == http.ErrAbortHandler {
+			aborted = true
+		} else if reason != nil {
+			panic(reason)
+		}
+	}()
+	handler.ServeHTTP(w, r)
+	return false
+}

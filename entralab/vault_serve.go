@@ -89,7 +89,7 @@ func (c *vaultCall) answer(unread *vaultError) (status int, out []byte) {
 		c.event.Outcome, c.event.Write, c.event.Digest = outcomeRefused, nil, ""
 	}
 	c.event.Status = status
-	l.history.add(c.now, c.event)
+	l.note(c.request, c.now, c.event)
 	if answer != nil {
 		out = encodeJSON(answer)
 	}

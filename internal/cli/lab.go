@@ -20,6 +20,7 @@ type labFlags struct {
 	randomSeed uint64
 	envFile    string
 	mail       bool
+	profile    string
 }
 
 func (p *program) lab() *cobra.Command {
@@ -51,13 +52,14 @@ credsmith doctor --graph`,
 	flags.Uint64Var(&f.randomSeed, "random-seed", 0, "seed of ids and order (default random)")
 	flags.BoolVar(&f.mail, "mail", false, "serve SMTP submission and IMAP with XOAUTH2 too")
 	flags.StringVar(&f.envFile, "env-file", "", "file to write the environment of clients to")
+	flags.StringVar(&f.profile, "profile", entralab.ProfileCalm, "how much goes wrong: calm, rude (about 5 % of requests) or hostile (30 %)")
 	return cmd
 }
 
 func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
-	lab, err := entralab.Start(ctx, entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed})
+	lab, err := entralab.Start(ctx, entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, Profile: f.profile})
 	if err != nil {
-		return usage("choose a free --port-base, and a loopback address for --listen", "start the lab: %w", err)
+		return usage("choose a free --port-base, a loopback address for --listen, and calm, rude or hostile for --profile", "start the lab: %w", err)
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	var server *mail.Server
