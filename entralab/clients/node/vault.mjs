@@ -12,7 +12,7 @@ const credential = new ClientSecretCredential(tenant, operatorId, operatorSecret
 const client = new SecretClient(vault, credential, { disableChallengeResourceVerification: true, retryOptions: { maxRetries: 0 } });
 
 const first = await client.setSecret("billing", "one", { tags: { app: "billing" }, contentType: "text/plain" });
-const second = await client.setSecret("billing", "two", { expiresOn: new Date("2190-01-01T00:00:00Z") });
+const second = await client.setSecret("billing", "two", { expiresOn: new Date("2037-01-01T00:00:00Z") });
 assert.notEqual(first.properties.version, second.properties.version);
 assert.equal((await client.getSecret("billing")).value, "two");
 assert.equal((await client.getSecret("billing", { version: first.properties.version })).value, "one");
