@@ -44,6 +44,8 @@ func (l *Lab) servePortal(w http.ResponseWriter, r *http.Request) {
 		l.portalAct(w, r, id, action)
 	case r.Method == http.MethodPost && r.URL.Path == portalTime:
 		l.portalSetTime(w, r)
+	case r.Method == http.MethodPost && r.URL.Path == portalFaults:
+		l.portalSetFaults(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		l.portalProblem(w, &problem{http.StatusMethodNotAllowed, "This page can only be read."})
@@ -55,6 +57,8 @@ func (l *Lab) servePortal(w http.ResponseWriter, r *http.Request) {
 		writePortal(w, http.StatusOK, "sign-ins", l.signInsView())
 	case r.URL.Path == portalAudit:
 		writePortal(w, http.StatusOK, "audit", l.auditView())
+	case r.URL.Path == portalFaults:
+		writePortal(w, http.StatusOK, "faults", l.faultsView())
 	case r.URL.Path == portalTime:
 		writePortal(w, http.StatusOK, "time", l.timeView())
 	default:

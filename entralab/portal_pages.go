@@ -26,6 +26,7 @@ const portalText = `
 <a href="/"{{if eq .Here "/"}} aria-current="page"{{end}}>App registrations</a> &nbsp;
 <a href="/portal/sign-ins"{{if eq .Here "/portal/sign-ins"}} aria-current="page"{{end}}>Sign-in logs</a> &nbsp;
 <a href="/portal/audit"{{if eq .Here "/portal/audit"}} aria-current="page"{{end}}>Audit logs</a> &nbsp;
+<a href="/portal/faults"{{if eq .Here "/portal/faults"}} aria-current="page"{{end}}>Faults</a> &nbsp;
 <a href="/portal/time"{{if eq .Here "/portal/time"}} aria-current="page"{{end}}>Clock and delay</a></nav>
 <span>emulated tenant, not Microsoft · <time>{{.Now}}</time> UTC{{if .Frozen}} (frozen){{end}}</span></header><main>
 <h1>{{.Title}}</h1>{{end}}
@@ -73,6 +74,21 @@ const portalText = `
 <table><thead><tr><th>Date (UTC)</th><th>Activity</th><th>Target</th><th>Type</th><th>Initiated by</th></tr></thead><tbody>
 {{range .Rows}}<tr><td><time>{{.At}}</time></td><td>{{.What}}</td><td>{{.App}}</td><td>{{.Detail}}</td><td>{{.Who}}</td></tr>
 {{else}}<tr><td colspan="5">Nothing has changed.</td></tr>{{end}}</tbody></table>{{template "end"}}{{end}}
+
+{{define "faults"}}{{template "top" .}}
+<table><thead><tr><th>Rule</th><th>Fault</th><th>Requests</th><th>How often</th><th>Fired</th><th></th></tr></thead><tbody>
+{{range .Rules}}<tr><td>{{.ID}}</td><td>{{.Fault}}: {{.Name}}</td><td><code>{{.Match}}</code></td><td>{{.Often}}</td><td>{{.Fired}}</td>
+<td><form method="post" action="/portal/faults"><button name="remove" value="{{.ID}}" aria-label="Remove {{.ID}}">Remove</button></form></td></tr>
+{{else}}<tr><td colspan="6">Nothing goes wrong.</td></tr>{{end}}</tbody></table>
+{{if .Rules}}<form class="row" method="post" action="/portal/faults"><button name="remove" value="all">Remove all</button></form>{{end}}
+<h2>Add a fault</h2>
+<form class="row" method="post" action="/portal/faults"><label>Fault <select name="fault">{{range .Kinds}}<option value="{{.Value}}">{{.Name}}</option>{{end}}</select></label>
+<label>Kind <input name="kind" placeholder="each in turn" size="12"></label>
+<label>Surface <select name="surface"><option value="">any</option>{{range .Surfaces}}<option>{{.}}</option>{{end}}</select></label>
+<label>Method <input name="method" placeholder="any" size="6"></label><label>Path <input name="path" placeholder="*addPassword"></label>
+<label>App <input name="app" placeholder="client or object id"></label><label>Rate <input name="rate" placeholder="0.1" size="4"></label>
+<label>Nth <input name="nth" size="3"></label><label>Times <input name="times" size="3"></label><button>Add</button></form>
+<p class="muted">docs/lab.md says what each fault does and which kinds it has.</p>{{template "end"}}{{end}}
 
 {{define "time"}}{{template "top" .}}
 <h2>Clock</h2>

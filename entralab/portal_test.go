@@ -132,6 +132,47 @@ func TestPortalTime(t *testing.T) {
 	}
 }
 
+func TestPortalFaults(t *testing.T) {
+	t.Parallel()
+	lab := start(t)
+	add := url.Values{"fault": {"F20"}, "surface": {"token"}, "times": {"1"}, "rate": {" "}, "app": {lab.Healthy().ClientID}}
+	if r := postForm(t, lab, "/portal/faults", add); r.status != http.StatusSeeOther {
+		t.Fatalf("status %d\n%s", r.status, r.body)
+	}
+	form := credentialsForm(lab.Healthy().ClientID, value(lab.Healthy()))
+	if first, second := askToken(t, lab, lab.TenantID(), form).status, askToken(t, lab, lab.TenantID(), form).status; first != 401 || second != 200 {
+		t.Errorf("the first sign-in answers %d and the next %d, want 401 and 200", first, second)
+	}
+	page := openPage(t, lab, "/portal/faults").body
+	for _, part := range []string{"fault-1", "F20: an AADSTS refusal by script", "token app " + lab.Healthy().ClientID, "each, at most 1", "1 of 2"} {
+		if !strings.Contains(page, part) {
+			t.Errorf("the page does not say %q\n%s", part, page)
+		}
+	}
+	if r := postForm(t, lab, "/portal/faults", url.Values{"remove": {"fault-1"}}); r.status != http.StatusSeeOther {
+		t.Errorf("remove: status %d", r.status)
+	}
+	if page := openPage(t, lab, "/portal/faults").body; !strings.Contains(page, "Nothing goes wrong.") {
+		t.Errorf("a removed rule is shown\n%s", page)
+	}
+	for _, test := range []struct {
+		form   url.Values
+		status int
+		says   string
+	}{
+		{url.Values{"fault": {"F99"}}, 400, "F99"},
+		{url.Values{"fault": {"F8"}, "rate": {"often"}}, 400, "rate must be a number"},
+		{url.Values{"fault": {"F8"}, "rate": {"Inf"}}, 400, "plain numbers"},
+		{url.Values{"fault": {"F7"}, "kind": {"599"}}, 400, "503"},
+		{url.Values{"fault": {"F37"}}, 400, "in process"},
+		{url.Values{"remove": {"fault-1"}}, 404, "No rule"},
+	} {
+		if r := postForm(t, lab, "/portal/faults", test.form); r.status != test.status || !strings.Contains(r.body, test.says) {
+			t.Errorf("%v: status %d, want %d with %q\n%s", test.form, r.status, test.status, test.says, r.body)
+		}
+	}
+}
+
 func TestPortalPages(t *testing.T) {
 	t.Parallel()
 	lab := start(t)

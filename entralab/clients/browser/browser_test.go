@@ -130,6 +130,16 @@ func TestPortal(t *testing.T) {
 		t.Errorf("the audit log:\n%s", page)
 	}
 	picture(t, ctx, "lab-audit")
+	do(t, ctx, chromedp.Navigate(lab.ControlURL()+"/portal/faults"), chromedp.SetValue(`select[name="fault"]`, "F7", chromedp.ByQuery),
+		chromedp.SetValue(`select[name="surface"]`, "token", chromedp.ByQuery), click("Add"), text(&page))
+	if status := signIn(t, lab, app.ClientID, value); !strings.Contains(page, "F7: server error") || status < 500 {
+		t.Errorf("with a fault for every token request: %d\n%s", status, page)
+	}
+	picture(t, ctx, "lab-faults")
+	do(t, ctx, click("Remove all"), text(&page))
+	if !strings.Contains(page, "Nothing goes wrong.") {
+		t.Errorf("all rules were removed:\n%s", page)
+	}
 	before := lab.Now()
 	do(t, ctx, chromedp.Navigate(lab.ControlURL()+"/portal/time"), chromedp.SendKeys(`input[name="advance"]`, "800d", chromedp.ByQuery), click("Advance"),
 		chromedp.Navigate(lab.ControlURL()+"/portal/apps/"+app.ObjectID), text(&page))
