@@ -23,11 +23,15 @@
 //
 // # Origins
 //
-// The authority and Graph speak TLS under one CA, which is made anew for every
-// lab ([Lab.CAPEM]). The control origin speaks plain HTTP. All three listen on
-// loopback only and answer for loopback names only, never for a Microsoft host
-// name. [Lab.Transport] reaches them without sockets, which makes
-// testing/synctest possible.
+// The authority, Graph and Key Vault speak TLS under one CA, which is made anew
+// for every lab ([Lab.CAPEM]). The control origin speaks plain HTTP and serves
+// the portal's pages as well. All listen on loopback only and answer for
+// loopback names only, never for a Microsoft host name, except that the vault
+// answers for NAME.vault.azure.net to those whom [Lab.Client] or their own
+// resolver leads there. [Lab.Transport] reaches all of them without sockets,
+// which makes testing/synctest possible. Package entralab/mail adds SMTP
+// submission and IMAP with XOAUTH2; services of your own take the lab's tokens
+// by [Lab.CheckToken].
 //
 // # What is emulated
 //
@@ -36,23 +40,32 @@
 // secret, sent in the form or by HTTP Basic; by an assertion under one of the
 // app's keyCredentials ([AppSpec.Certificates], [Lab.RevokeCertificate]); or by
 // a federated credential, for which the lab plays the foreign issuer
-// ([Lab.SignAssertion]). Users sign in by authorization code with PKCE on a
-// page or by themselves ([Config.AutoSignIn]), and refresh tokens, ID tokens,
-// userinfo and sign-out follow; an API may go on in the user's name
-// (on-behalf-of). Errors carry the codes, texts, fields and headers of the real
-// service; access tokens are RS256 JWTs with the claims of app-only tokens, and
-// "xms_lab": true.
+// ([Lab.SignAssertion]). Users sign in by authorization code with PKCE or by
+// device code, on a page or by themselves ([Config.AutoSignIn]); a sign-in on
+// the page begins a session of the browser. Refresh tokens, ID tokens, userinfo
+// and sign-out follow; an API may go on in the user's name (on-behalf-of).
+// [Lab.Refuse] makes the service refuse an app for reasons that no request
+// causes, such as Conditional Access. Errors carry the codes, texts, fields and
+// headers of the real service; access tokens are RS256 JWTs with the claims of
+// app-only tokens, and "xms_lab": true.
 //
 // Graph, v1.0 and beta alike: applications and servicePrincipals with their
-// secrets, owners, appRoleAssignments (of Microsoft Graph's roles) and
-// federatedIdentityCredentials; directory/deletedItems for thirty days;
+// secrets, keyCredentials with proof, owners, app roles of their own,
+// appRoleAssignments, appRoleAssignedTo and federatedIdentityCredentials;
+// oauth2PermissionGrants; directory/deletedItems for thirty days;
 // policies/defaultAppManagementPolicy and appManagementPolicies, which
-// addPassword obeys; auditLogs/directoryAudits and, in beta, auditLogs/signIns;
-// organization and users; $filter, $select, $top, $count, $orderby,
-// $expand=owners and paging on lists; $batch; application permissions including
+// addPassword obeys; auditLogs/directoryAudits and, in beta, auditLogs/signIns
+// and reports/appCredentialSignInActivities; organization and users; $filter,
+// $search, $select, $top, $count, /$count, $orderby, $expand=owners and paging
+// on lists; delta queries; $batch; throttling by resource units
+// ([Config.Throttling]); application permissions including
 // Application.ReadWrite.OwnedBy; and /metadata/endpoints for HashiCorp's
 // providers. What is not known is refused with an error object, never ignored:
 // a filter the lab cannot read is a 400.
+//
+// Key Vault: the challenge, secrets with versions, soft delete, backups, roles
+// and firewalls, in as many vaults as wanted ([Lab.AddVault]), and Event Grid's
+// events to a webhook.
 //
 // Secrets: value and hint of today's shape, start, expiry and deletion, the
 // two-secret limit of personal accounts, and acceptance that lags behind the
@@ -62,15 +75,21 @@
 //
 // Time: the lab has its own clock ([Lab.Advance], [Lab.Set], [Lab.Freeze]).
 //
+// Faults: nothing goes wrong unless asked. [Lab.AddFault] puts a rule in force,
+// [Config.Profile] starts with a mixture. What happens follows the random seed
+// without moving any id. [Lab.Invariants] counts what a rotation must not leave
+// behind.
+//
+// Size: [Lab.AddApps] fills large tenants in one step, some 700 bytes an app.
+// Its generated values are forgotten: give a secret a Value to sign in with it.
+// Apps dated more than 30 days back leave no audit entries.
+//
 // # What is not
 //
-// Device code, password and implicit grants, sessions in browsers,
-// passwords of users, other clouds, keys of foreign issuers other than the lab's
-// own, subject name and issuer authentication, certificates on service
-// principals, exemptions from app management policies, app roles of other
-// resources than Graph, consent, conditional access, throttling, delta queries,
-// $search, /$count, reports of credential activity, and Key Vault. Lists come in
-// the order of creation; reads are never stale, but the logs lag if told to.
+// Password and implicit grants, passwords of users, other clouds, keys of
+// foreign issuers other than the lab's own, subject name and issuer
+// authentication, consent that is asked for and kept, keys and certificates in
+// Key Vault. Lists come in the order of creation.
 //
 // # What is promised
 //
@@ -84,12 +103,20 @@
 //
 //	GET  /control/state
 //	GET  /control/history?after=SEQ
+//	GET  /control/invariants?older=15m&window=1h
+//	GET  /control/faults
 //	POST /control/clock   {"advance":"48h"} | {"set":"2027-01-01T00:00:00Z"} | {"freeze":true}
 //	POST /control/delay   {"accept":"8s","remove":"30s","replicas":3,"signin_lag":"5m","audit_lag":"2m"}
 //	POST /control/sign-in {"user":"USER_PRINCIPAL_NAME"} | {"user":"login_hint"} | {"user":""}
+//	POST /control/faults  {"match":{"surface":"graph","path":"*addPassword"},"fault":"F8","nth":3}
+//	DELETE /control/faults[/ID]
+//	POST /control/refusals {"app":"OBJECT_ID","code":53003}
+//	POST /control/throttle {"on":true}
+//	POST /control/licence {"premium":false}
+//	POST /control/vault   {"action":"set-secret","vault":"kv-lab","secret":"s","value":"…"}
 //	POST /control/portal  {"action":"add-secret","app":"OBJECT_ID","display_name":"…","start":"…","end":"…","at":"-30d"}
 //	                      {"action":"delete-secret","app":"…","key_id":"…"}
-//	                      {"action":"disable-app|enable-app|delete-app|restore-app","app":"…"}
+//	                      {"action":"disable-app|enable-app|deactivate-app|activate-app|delete-app|restore-app","app":"…"}
 //	                      {"action":"rename","app":"…","display_name":"…"}
 //	                      {"action":"add-owner|remove-owner","app":"…","owner":"…"}
 //	                      {"action":"grant|revoke","app":"…","permission":"…"}
