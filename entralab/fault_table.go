@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-const surfaceMail = "smtp"
-
 var (
 	everywhere = []string{surfaceToken, surfaceGraph, surfaceVault}
 	onToken    = []string{surfaceToken}
