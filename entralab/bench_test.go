@@ -120,3 +120,25 @@ func BenchmarkVault(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkStart starts a lab, gets a first token over TLS, and closes it. The
+// key is made meanwhile: the first token waits for it.
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		lab, err := entralab.Start(b.Context(), entralab.Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp, err := lab.Client().PostForm(tokenURL(lab, lab.TenantID()), credentialsForm(lab.Healthy().ClientID, value(lab.Healthy())))
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			b.Fatal(resp.Status)
+		}
+		if err := lab.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
