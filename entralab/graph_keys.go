@@ -26,7 +26,9 @@ var keyRoutes = []graphRoute{
 func keysProperty[T any](kept func(T) *map[string]json.RawMessage) property[T] {
 	show := func(it T, withKey bool) any {
 		keys := []keyCredential{}
-		json.Unmarshal((*kept(it))[keyCredentialsName], &keys) // nothing kept is no key
+		if sent, ok := (*kept(it))[keyCredentialsName]; ok {
+			json.Unmarshal(sent, &keys) // our own JSON
+		}
 		for i := range keys {
 			if !withKey {
 				keys[i].Key = nil
@@ -38,6 +40,12 @@ func keysProperty[T any](kept func(T) *map[string]json.RawMessage) property[T] {
 		name:  keyCredentialsName,
 		get:   func(it T) any { return show(it, false) },
 		named: func(it T) any { return show(it, true) },
+		write: func(b []byte, it T) []byte {
+			if _, ok := (*kept(it))[keyCredentialsName]; !ok {
+				return append(b, "[]"...)
+			}
+			return appendJSON(b, show(it, false))
+		},
 		set: func(it T, v json.RawMessage) bool {
 			var sent, before []keyCredential
 			m := kept(it)

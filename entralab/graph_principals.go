@@ -87,22 +87,16 @@ var principalProperties = sync.OnceValue(func() []property[*servicePrincipal] {
 		keptByPrincipal("tokenEncryptionKeyId", "null"),
 		keptByPrincipal("samlSingleSignOnSettings", "null"),
 		keptByPrincipal("addIns", "[]"),
-		{name: "appRoles", get: func(p *servicePrincipal) any {
-			roles := []object{}
-			if p.app != nil {
-				return append([]apiRole{}, p.app.apiRoles()...)
+		{name: "appRoles", get: func(p *servicePrincipal) any { return p.roles() }, write: func(b []byte, p *servicePrincipal) []byte {
+			if p.app != nil && len(p.app.apiRoles()) == 0 {
+				return append(b, "[]"...)
 			}
-			for _, role := range rolesOf(p.clientID) {
-				roles = append(roles, object{
-					{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
-					{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},
-				})
-			}
-			return roles
+			return appendJSON(b, p.roles())
 		}},
 		keptByPrincipal("info", `{"logoUrl":null,"marketingUrl":null,"privacyStatementUrl":null,"supportUrl":null,"termsOfServiceUrl":null}`),
 		keysProperty(func(p *servicePrincipal) *map[string]json.RawMessage { return &p.kept }),
-		{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} }},
+		{name: "oauth2PermissionScopes", get: func(*servicePrincipal) any { return []object{} },
+			write: func(b []byte, _ *servicePrincipal) []byte { return append(b, "[]"...) }},
 		{name: "passwordCredentials",
 			get:   func(p *servicePrincipal) any { return passwordCredentials(p) },
 			write: func(b []byte, p *servicePrincipal) []byte { return appendPasswords(b, p.secrets) }},
@@ -129,6 +123,21 @@ func (p *servicePrincipal) uris() []string {
 		return []string{outlookResource}
 	}
 	return []string{graphResource}
+}
+
+// roles are the app roles that p offers.
+func (p *servicePrincipal) roles() any {
+	if p.app != nil {
+		return append([]apiRole{}, p.app.apiRoles()...)
+	}
+	roles := []object{}
+	for _, role := range rolesOf(p.clientID) {
+		roles = append(roles, object{
+			{"allowedMemberTypes", []string{"Application"}}, {"description", role.displayName}, {"displayName", role.displayName},
+			{"id", role.id.String()}, {"isEnabled", true}, {"origin", "Application"}, {"value", role.name},
+		})
+	}
+	return roles
 }
 
 // names are what a token request can call p.

@@ -31,8 +31,12 @@ const appRolesName = "appRoles"
 
 // apiRoles are the roles that an application defines.
 func (a *application) apiRoles() []apiRole {
+	kept, ok := a.kept[appRolesName]
+	if !ok {
+		return nil
+	}
 	var roles []apiRole
-	json.Unmarshal(a.kept[appRolesName], &roles) // nothing kept is no role
+	json.Unmarshal(kept, &roles) // our own JSON
 	return roles
 }
 
