@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -14,12 +15,21 @@ func (p *program) request() *cobra.Command {
 	return &cobra.Command{
 		Use:   "request FILE|-",
 		Short: "Find every fault of a captured token request",
-		Long: `Reads one captured request to the token endpoint (raw HTTP, a curl command line
-or a HAR file), names every fault at once, and prints the request as it should
-be with the secret masked. Nothing is sent.
+		Long: `Reads captured requests to the token endpoint, names every fault of each at once
+with its place (line:column), and prints the request as it should be with the
+secret masked. Nothing is sent. It reads:
+
+- raw HTTP, and .http or .rest files with variables and several requests
+- curl as quoted for bash, PowerShell or cmd.exe
+- Invoke-RestMethod and Invoke-WebRequest with what a script gives them
+- HAR files and Postman collections (v2.1)
+- logs: curl -v and --trace-ascii, Python's http.client and urllib3, azcore,
+  .NET's HttpClient, fetch in Node.js. Most leave the body out: then only
+  method, URL and headers are looked at (exit 3 if nothing is wrong with them).
 
 With -o json the result is one object, or an array if the file holds several
-requests.
+requests. If a part of the file cannot be read, the rest is shown all the same
+and the exit code is 2.
 
 ` + exitCodes,
 		Example: `credsmith request captured.http
@@ -35,19 +45,23 @@ func (p *program) runRequest(file string) error {
 	if err != nil {
 		return err
 	}
-	captured, err := request.Parse(data)
-	if err != nil {
+	captured, unread := request.Parse(data)
+	if unread != nil {
 		hint := "capture the POST to …/oauth2/v2.0/token with its headers and body"
-		if e, ok := errors.AsType[*request.Error](err); ok {
-			err, hint = e.Err, e.Next
+		if e, ok := errors.AsType[*request.Error](unread); ok {
+			unread, hint = e.Err, e.Next
 		}
-		return usage(hint, "read a request from %s: %w", nameOf(file), err)
+		unread = usage(hint, "read a request from %s: %w", nameOf(file), unread)
+	}
+	if len(captured) == 0 {
+		return unread
 	}
 	reports := make([]request.Report, len(captured))
-	faults := 0
+	faults, notes := 0, false
 	for i, c := range captured {
 		reports[i] = request.Lint(c)
 		faults += len(reports[i].Faults)
+		notes = notes || reports[i].Note != ""
 	}
 	switch {
 	case p.json && len(reports) == 1:
@@ -57,8 +71,15 @@ func (p *program) runRequest(file string) error {
 	default:
 		p.showRequests(captured, reports)
 	}
-	if err == nil && faults > 0 {
+	if err == nil {
+		err = unread // the rest was looked at all the same
+	}
+	switch {
+	case err != nil:
+	case faults > 0:
 		err = found{exitProblem}
+	case notes:
+		err = found{exitCannotTell}
 	}
 	return err
 }
@@ -69,14 +90,30 @@ func (p *program) showRequests(captured []request.Captured, reports []request.Re
 		if len(reports) > 1 {
 			page.line("%s", page.bold("request at "+clean(captured[i].Place)))
 		}
-		if len(r.Faults) == 0 {
-			page.line("%s: the request is well formed", page.verdict("working"))
-			continue
+		page.linted(r)
+	}
+}
+
+// linted shows what was found in one request.
+func (g page) linted(r request.Report) {
+	switch {
+	case len(r.Faults) == 0 && r.Note != "":
+		g.line("%s: nothing is wrong with what the capture shows", g.verdict("inconclusive"))
+	case len(r.Faults) == 0:
+		g.line("%s: the request is well formed", g.verdict("working"))
+	}
+	for _, f := range r.Faults {
+		at := f.At
+		if f.Line > 0 {
+			at = fmt.Sprintf("%s, %d:%d", at, f.Line, f.Column)
 		}
-		for _, f := range r.Faults {
-			page.line("%s (%s): %s", page.bold(f.Cause), clean(f.At), clean(f.Says))
-		}
-		page.line("\n%s\n\n%s", page.faint("as it should be:"), r.Corrected)
+		g.line("%s (%s): %s", g.bold(f.Cause), clean(at), clean(f.Says))
+	}
+	if r.Note != "" {
+		g.line("note: %s", r.Note)
+	}
+	if len(r.Faults) > 0 {
+		g.line("\n%s\n\n%s", g.faint("as it should be:"), r.Corrected)
 	}
 }
 
