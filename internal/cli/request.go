@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,11 +10,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/internal/request"
+	"github.com/credsmith/credsmith/internal/standin"
 )
 
+type requestFlags struct {
+	listen string
+	count  int
+}
+
 func (p *program) request() *cobra.Command {
-	return &cobra.Command{
-		Use:   "request FILE|-",
+	var f requestFlags
+	cmd := &cobra.Command{
+		Use:   "request [FILE|-]",
 		Short: "Find every fault of a captured token request",
 		Long: `Reads captured requests to the token endpoint, names every fault of each at once
 with its place (line:column), and prints the request as it should be with the
@@ -31,13 +39,63 @@ With -o json the result is one object, or an array if the file holds several
 requests. If a part of the file cannot be read, the rest is shown all the same
 and the exit code is 2.
 
+With --listen it stands in for the token endpoint on a loopback address: point
+the application at http://ADDRESS/<tenant> and let it sign in. Each request is
+linted on standard output (with -o json one object a line), and the application
+gets an OAuth error that says what was found. Nothing is forwarded and no token
+issued. It speaks plain HTTP only: a client that insists on https (MSAL and
+azidentity do) cannot reach it; capture its request, or use credsmith lab. It
+stops on Ctrl-C (exit 130) or after --count requests.
+
 ` + exitCodes,
 		Example: `credsmith request captured.http
 pbpaste | credsmith request -
-credsmith request captured.http -o json`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return p.runRequest(args[0]) },
+credsmith request captured.http -o json
+
+# an application signs in to http://127.0.0.1:8400/<tenant>
+credsmith request --listen 127.0.0.1:8400`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.count < 0:
+				return usage("give the number of requests to wait for, or 0 for no end", "--count %d is below 0", f.count)
+			case f.listen != "" && len(args) > 0:
+				return usage("leave one of them out", "both a file and --listen are given")
+			case f.listen != "":
+				return p.listenForRequests(cmd.Context(), f)
+			case len(args) == 0:
+				return usage("name a file, - for standard input, or --listen 127.0.0.1:8400", "no request is given")
+			}
+			return p.runRequest(args[0])
+		},
 	}
+	cmd.Flags().StringVar(&f.listen, "listen", "", "loopback address to stand in for the token endpoint on")
+	cmd.Flags().IntVar(&f.count, "count", 0, "with --listen: stop after this many requests (default no end)")
+	return cmd
+}
+
+// listenForRequests lints what applications send until it is stopped.
+func (p *program) listenForRequests(ctx context.Context, f requestFlags) error {
+	server, err := standin.Listen(ctx, f.listen)
+	if err != nil {
+		return usage("choose a free port of a loopback address, such as 127.0.0.1:8400", "%w", err)
+	}
+	fmt.Fprintf(p.Stderr, "listening on %s (plain HTTP, loopback only); stop with Ctrl-C\n", server.URL())
+	n, faults := 0, 0
+	err = server.Serve(ctx, f.count, func(r request.Report) error {
+		n, faults = n+1, faults+len(r.Faults)
+		if p.json {
+			return p.writeJSONLine(r)
+		}
+		page := p.page()
+		page.line("%s", page.bold(fmt.Sprintf("request %d", n)))
+		page.linted(r)
+		return nil
+	})
+	if err == nil && faults > 0 {
+		err = found{exitProblem}
+	}
+	return err
 }
 
 func (p *program) runRequest(file string) error {

@@ -34,6 +34,7 @@ var inside = map[string][]string{
 	"internal/explain":  {"internal/diagnose", "aadsts"},
 	"internal/request":  {"internal/entra", "internal/secret", "aadsts", "internal/text"},
 	"internal/setting":  {"internal/entra", "internal/secret"},
+	"internal/standin":  {"internal/request"},
 	"internal/text":     {},
 	"internal/wire":     {"internal/entra"},
 	"internal/token":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
