@@ -28,39 +28,41 @@ var inside = map[string][]string{
 	"entralab/clients/browser": {}, // tests only
 	"entralab/clients/node":    {}, // tests only
 
-	"internal/secret":   {},
-	"internal/entra":    {"internal/secret", "aadsts"},
-	"internal/diagnose": {"internal/entra", "internal/secret", "aadsts"},
-	"internal/explain":  {"internal/diagnose", "aadsts"},
-	"internal/request":  {"internal/entra", "internal/secret", "aadsts", "internal/text"},
-	"internal/setting":  {"internal/entra", "internal/secret"},
-	"internal/standin":  {"internal/request"},
-	"internal/text":     {},
-	"internal/wire":     {"internal/entra"},
-	"internal/token":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
-	"internal/graph":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
-	"internal/state":    {"internal/entra", "internal/secret"},
-	"internal/canary":   {},
-	"internal/layers":   {},
-	"internal/demo":     {"*"},
-	"internal/cli":      {"*"},
-	"internal/gendocs":  {"internal/cli"},
-	"cmd/credsmith":     {"internal/cli"},
+	"internal/secret":    {},
+	"internal/entra":     {"internal/secret", "aadsts"},
+	"internal/diagnose":  {"internal/entra", "internal/secret", "aadsts"},
+	"internal/bytesview": {"internal/secret"},
+	"internal/explain":   {"internal/diagnose", "aadsts"},
+	"internal/request":   {"internal/entra", "internal/secret", "aadsts", "internal/text"},
+	"internal/setting":   {"internal/entra", "internal/secret"},
+	"internal/standin":   {"internal/request"},
+	"internal/text":      {},
+	"internal/wire":      {"internal/entra"},
+	"internal/token":     {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/graph":     {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
+	"internal/state":     {"internal/entra", "internal/secret"},
+	"internal/canary":    {},
+	"internal/layers":    {},
+	"internal/demo":      {"*"},
+	"internal/cli":       {"*"},
+	"internal/gendocs":   {"internal/cli"},
+	"cmd/credsmith":      {"internal/cli"},
 }
 
 // never lists what a package must not reach, directly or through others.
 var never = map[string][]string{
-	"aadsts":            {"net", "net/http", "os/exec", "database/sql"},
-	"internal/secret":   {"net", "net/http", "os/exec", "database/sql"},
-	"internal/entra":    {"net", "net/http", "os/exec", "database/sql"},
-	"internal/diagnose": {"net", "net/http", "os/exec", "database/sql"},
-	"internal/explain":  {"net", "net/http", "os/exec", "database/sql"},
-	"internal/request":  {"net/http", "os/exec", "database/sql"},
-	"internal/setting":  {"net", "net/http", "os/exec", "database/sql"},
+	"aadsts":             {"net", "net/http", "os/exec", "database/sql"},
+	"internal/secret":    {"net", "net/http", "os/exec", "database/sql"},
+	"internal/entra":     {"net", "net/http", "os/exec", "database/sql"},
+	"internal/diagnose":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/explain":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/request":   {"net/http", "os/exec", "database/sql"},
+	"internal/setting":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()
