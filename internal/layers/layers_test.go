@@ -41,6 +41,7 @@ var inside = map[string][]string{
 	"internal/token":     {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/graph":     {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/state":     {"internal/entra", "internal/secret"},
+	"internal/consumer":  {},
 	"internal/canary":    {},
 	"internal/layers":    {},
 	"internal/demo":      {"*"},
@@ -58,11 +59,12 @@ var never = map[string][]string{
 	"internal/explain":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/request":   {"net/http", "os/exec", "database/sql"},
 	"internal/setting":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()
