@@ -149,7 +149,7 @@ func escapes(text string) (signs []Sign, marks map[int]bool) {
 			marks[i+len(htmlEscape().FindString(rest))-1] = true
 		case unicodeEscape().MatchString(rest):
 			name = "JSON escape (\\u)"
-		case shortEscape().MatchString(rest):
+		case shortEscape().MatchString(rest) && rest[1] != '"': // \" is a quote
 			name = "backslash escape"
 		}
 		if name == "" {

@@ -29,6 +29,7 @@ func TestOf(t *testing.T) {
 		"dash":        {value[:34] + "–" + value[35:], "aB3" + dots(31) + "<U+2013>" + dots(5), []string{"character that is not ASCII (U+2013) at character 35 (byte 35)"}},
 		"not UTF-8":   {value + "\xff", "aB3" + dots(37) + "<0xFF>", []string{"byte that is not UTF-8 (0xFF) at character 41 (byte 41)"}},
 		"quotes":      {`'"` + value + `"'`, `'"a` + dots(39) + `"'`, []string{"single quote at character 1 (byte 1)", "double quote at character 2 (byte 2)", "double quote at character 43 (byte 43)", "single quote at character 44 (byte 44)"}},
+		"json quotes": {`\"hunter2\"`, `\"` + dots(7) + `\"`, []string{"escaped double quote at character 1 (byte 1)", "escaped double quote at character 10 (byte 10)"}},
 		"one quote":   {value + `"`, "aB3" + dots(37) + `"`, []string{"double quote at character 41 (byte 41)"}},
 		"escapes":     {`aB38Q%7E0123\n456\u0041789&amp;z`, `aB3` + dots(2) + `%` + dots(6) + `\` + dots(4) + `\` + dots(8) + `&` + dots(3) + `;` + dots(1), []string{"percent escape at character 6 (byte 6)", "backslash escape at character 13 (byte 13)", "JSON escape (\\u) at character 18 (byte 18)", "HTML escape at character 27 (byte 27)"}},
 		"base64":      {"YUIzOFF+MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnMtLl9+Wg==", "YUI" + dots(53), []string{"the base64 of readable text"}},
