@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/explain"
 	"github.com/credsmith/credsmith/internal/text"
 )
@@ -18,7 +19,9 @@ func (p *program) explain() *cobra.Command {
 		Use:   "explain [TEXT|CODE|FILE|-]",
 		Short: "Say what a sign-in error means and how its causes are told apart",
 		Long: `Decodes an error text, code, answer body, URL or log into its failures: code,
-meaning, likely causes, next step. Nothing is sent; the text stays here.
+meaning, likely causes, next step. Where the text shows which product or library
+wrote it, it says where that keeps its secret and how it takes up a new one.
+Nothing is sent; the text stays here.
 
 Without an argument it reads standard input.
 
@@ -36,14 +39,15 @@ kubectl logs deploy/billing | credsmith explain -o json`,
 var codePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(?:AADSTS)?([0-9]{4,8})$`) })
 
 func (p *program) runExplain(args []string) error {
-	explained, err := p.explainArgs(args)
+	explained, consumers, err := p.explainArgs(args)
 	if err != nil {
 		return err
 	}
 	if p.json {
-		err = p.writeJSON(map[string]any{"failures": explained})
+		err = p.writeJSON(map[string]any{"failures": explained, "consumer": consumers})
 	} else {
 		p.showExplained(explained)
+		p.page().consumer(consumers)
 	}
 	if err == nil && !anyKnown(explained) {
 		err = found{exitCannotTell}
@@ -60,31 +64,34 @@ func anyKnown(explained []explain.Explained) bool {
 	return false
 }
 
-func (p *program) explainArgs(args []string) ([]explain.Explained, error) {
+// explainArgs explains what the command line names, and says whose error it is.
+func (p *program) explainArgs(args []string) ([]explain.Explained, []consumer.Match, error) {
+	read := func(data []byte, err error) ([]explain.Explained, []consumer.Match, error) {
+		data = text.UTF8(data)
+		return explain.Text(data), consumer.Recognize(string(data)), err
+	}
 	given := strings.Join(args, " ")
 	switch {
 	case len(args) == 0 && isTerminal(p.Stdin):
-		return nil, usage("paste the error in quotes, name a file, or pipe it in", "nothing to explain")
+		return nil, nil, usage("paste the error in quotes, name a file, or pipe it in", "nothing to explain")
 	case len(args) == 0 || given == "-":
-		data, err := p.readInput("-")
-		return explain.Text(text.UTF8(data)), err
+		return read(p.readInput("-"))
 	}
 	if m := codePattern().FindStringSubmatch(given); m != nil {
 		code, err := strconv.Atoi(m[1])
-		return []explain.Explained{explain.Code(code)}, err
+		return []explain.Explained{explain.Code(code)}, []consumer.Match{}, err
 	}
 	// A text may be too long for a file name, or hold a slash: only what opens
 	// is a file.
 	if len(args) == 1 {
 		if info, err := os.Stat(given); err == nil {
 			if info.IsDir() {
-				return nil, usage("name a file", "%s is a directory", given)
+				return nil, nil, usage("name a file", "%s is a directory", given)
 			}
-			data, err := p.readInput(given)
-			return explain.Text(text.UTF8(data)), err
+			return read(p.readInput(given))
 		}
 	}
-	return explain.Text([]byte(given)), nil
+	return read([]byte(given), nil)
 }
 
 func (p *program) showExplained(explained []explain.Explained) {
@@ -99,6 +106,21 @@ func (p *program) showExplained(explained []explain.Explained) {
 			page.line("")
 		}
 		page.explained(e)
+	}
+}
+
+// consumer shows the likeliest of what may have written the text.
+func (g page) consumer(matches []consumer.Match) {
+	if len(matches) == 0 {
+		return
+	}
+	m := matches[0]
+	g.section("written by " + m.Name)
+	g.row("secret", "%s", m.Secret)
+	g.row("caches", "%s", m.Caches)
+	g.row("reload", "%s", m.Reload)
+	if m.HowSure == consumer.Recalled {
+		g.row("", "(not verified: known from recollection only)")
 	}
 }
 

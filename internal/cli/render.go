@@ -23,6 +23,16 @@ func (p *program) writeJSON(v any) error {
 	return nil
 }
 
+// writeJSONLine prints v as one of many results, on one line.
+func (p *program) writeJSONLine(v any) error {
+	encoder := json.NewEncoder(p.Stdout)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
 // isTerminal reports whether a stream is one a person watches.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)

@@ -44,21 +44,26 @@ var inside = map[string][]string{
 	"internal/cli":             {"*"},
 	"internal/gendocs":         {"internal/cli"},
 	"cmd/credsmith":            {"internal/cli"},
+	"internal/bytesview":       {"internal/secret"},
+	"internal/standin":         {"internal/request"},
+	"internal/consumer":        {},
 }
 
 // never lists what a package must not reach, directly or through others.
 var never = map[string][]string{
-	"aadsts":            {"net", "net/http", "os/exec", "database/sql"},
-	"internal/secret":   {"net", "net/http", "os/exec", "database/sql"},
-	"internal/entra":    {"net", "net/http", "os/exec", "database/sql"},
-	"internal/diagnose": {"net", "net/http", "os/exec", "database/sql"},
-	"internal/explain":  {"net", "net/http", "os/exec", "database/sql"},
-	"internal/request":  {"net/http", "os/exec", "database/sql"},
-	"internal/setting":  {"net", "net/http", "os/exec", "database/sql"},
+	"aadsts":             {"net", "net/http", "os/exec", "database/sql"},
+	"internal/secret":    {"net", "net/http", "os/exec", "database/sql"},
+	"internal/entra":     {"net", "net/http", "os/exec", "database/sql"},
+	"internal/diagnose":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/explain":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/request":   {"net/http", "os/exec", "database/sql"},
+	"internal/setting":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()

@@ -8,7 +8,7 @@ import (
 )
 
 // curlCommand is the word curl where a command can stand.
-var curlCommand = pattern("(?m)(?:^|[ \t;|&(`])((?:[^\\s;|&(`'\"=]*[/\\\\])?curl(?:\\.exe)?)[ \t\\\\^`]")
+var curlCommand = pattern("(?m)(?:^|[ \t;|&(`>])((?:[^\\s;|&(`>'\"=]*[/\\\\])?curl(?:\\.exe)?)[ \t\\\\^`]")
 
 // Options of curl that take a value, besides those [curlBuilder.option] reads.
 // An option missing here is taken for one without; the value it has then
@@ -31,6 +31,14 @@ const maxCommands = 500
 // parseCurl returns the curl commands of text. found reports whether there was
 // any; err is why the first unreadable one was.
 func parseCurl(text string) (commands []Captured, found bool, err error) {
+	lex := lexCommand
+	switch shellOf(text) {
+	case shellPowerShell:
+		return nil, false, nil // parsePowerShell reads them
+	case shellCmd:
+		lex = lexCmd
+	}
+	places := cursor{text: text}
 	for pos, n := 0, 0; pos < len(text) && n < maxCommands; n++ {
 		m := curlCommand().FindStringSubmatchIndex(text[pos:])
 		if m == nil {
@@ -43,18 +51,22 @@ func parseCurl(text string) (commands []Captured, found bool, err error) {
 			continue // commented out
 		}
 		found = true
-		cmd := lexCommand(text, start)
+		cmd := lex(text, start)
 		if cmd.openAt > 0 {
 			if err == nil {
-				err = fail("read curl command", fmt.Sprintf("the quote opened at line %d is never closed", cmd.openAt), "paste the whole command, in bash quoting")
+				err = fail("read curl command", "the quote opened at "+positionOf(text, cmd.openAt-1)+" is never closed", unclosedNext)
 			}
 			continue
 		}
-		commands = append(commands, curlRequest(cmd, lineAt(text, start)))
+		c := curlRequest(cmd, lineAt(text, start))
+		c.source = places.origin(start, cmd.end)
+		commands = append(commands, c)
 		pos = cmd.end
 	}
 	return commands, found, err
 }
+
+const unclosedNext = "paste the whole command, as it stands in bash, PowerShell or cmd.exe"
 
 // curlBuilder collects what the options of one command ask for.
 type curlBuilder struct {
@@ -279,18 +291,28 @@ func (b *curlBuilder) url() string {
 	return "http://" + b.urls[0]
 }
 
-// multipart writes the parts of -F as curl would, with a boundary of its own.
+// multipart writes the parts of -F as curl would.
 func (b *curlBuilder) multipart() string {
-	const boundary = "------------------------credsmith"
-	var body strings.Builder
+	var parts []nameValue
 	for _, part := range b.form {
 		name, content, _ := strings.Cut(part, "=")
 		if strings.HasPrefix(content, "@") || strings.HasPrefix(content, "<") && !strings.HasSuffix(content, ">") {
 			b.c.live = append(b.c.live, content)
 		}
-		fmt.Fprintf(&body, "--%s\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n", boundary, name, content)
+		parts = append(parts, nameValue{name, content})
 	}
-	fmt.Fprintf(&body, "--%s--\r\n", boundary)
+	body, boundary := multipart(parts)
 	b.defaultHeader("Content-Type", "multipart/form-data; boundary="+boundary)
-	return body.String()
+	return body
+}
+
+// multipart writes form-data with a boundary of its own.
+func multipart(parts []nameValue) (body, boundary string) {
+	boundary = "------------------------credsmith"
+	var b strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n", boundary, p.Name, p.Value)
+	}
+	fmt.Fprintf(&b, "--%s--\r\n", boundary)
+	return b.String(), boundary
 }

@@ -29,56 +29,159 @@ type nameValue struct {
 	Value string `json:"value"`
 }
 
-const harNext = "export the HAR again, with content and sensitive data included"
+const (
+	harNext     = "export the HAR again, with content and sensitive data included"
+	postmanNext = "export the collection again, as Collection v2.1"
+)
 
-// parseHAR returns the token requests of a HAR document.
-func parseHAR(text string) ([]Captured, error) {
+// parseJSON returns the token requests of a HAR document or a Postman
+// collection. Of a document that breaks off it reads what is whole.
+func parseJSON(text string) ([]Captured, error) {
+	entries, isHAR, err := elements(text, "log", "entries")
+	if len(entries) > 0 {
+		return harRequests(text, entries, err)
+	}
+	if items, found, itemErr := elements(text, "item"); found && (len(items) > 0 || itemErr == nil) {
+		return postmanRequests(text, items, itemErr)
+	}
+	if isHAR && err == nil {
+		return nil, fail("read HAR", "it has no entries", "record while the application signs in, then export again")
+	}
+	if len(text) <= maxPlain {
+		if logged := parseLog(text); len(logged) > 0 { // one JSON object a line
+			return tokenRequests(logged, nil)
+		}
+	}
+	if err != nil {
+		return nil, fail("read HAR", jsonFlaw(text, err), harNext)
+	}
+	return nil, otherJSON(text)
+}
+
+// otherJSON says what a JSON document is that holds no requests.
+func otherJSON(text string) error {
 	var doc struct {
-		Log *struct {
-			Entries []harEntry `json:"entries"`
-		} `json:"log"`
 		Error       any `json:"error"`
 		GrantType   any `json:"grant_type"`
 		AccessToken any `json:"access_token"`
 	}
-	if err := json.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, fail("read HAR", harFlaw(text, err), harNext)
-	}
+	_ = json.Unmarshal([]byte(text), &doc) // its form was checked before
 	switch {
-	case doc.Log != nil && len(doc.Log.Entries) == 0:
-		return nil, fail("read HAR", "it has no entries", "record while the application signs in, then export again")
-	case doc.Log != nil:
-		return harRequests(doc.Log.Entries)
 	case doc.Error != nil:
-		return nil, fail("read request", "this is the body of an error response", "paste the request, or give the error to: credsmith explain")
+		return fail("read request", "this is the body of an error response", "paste the request, or give the error to: credsmith explain")
 	case doc.AccessToken != nil:
-		return nil, fail("read request", "this is the body of a successful response", "nothing is wrong with a request that got a token")
+		return fail("read request", "this is the body of a successful response", "nothing is wrong with a request that got a token")
 	case doc.GrantType != nil:
-		return nil, fail("read request", "this is a body without its request", "put the request line, the headers and an empty line above it")
+		return fail("read request", "this is a body without its request", "put the request line, the headers and an empty line above it")
 	}
-	return nil, fail("read HAR", "this is JSON, but has no log.entries", harNext)
+	return fail("read HAR", "this is JSON, but has neither the log.entries of a HAR nor the item of a Postman collection", harNext)
 }
 
-// harFlaw says why text is no HAR document. The decoder's own text may repeat
-// a part of the input, so only its position is used.
-func harFlaw(text string, err error) string {
+// element is one value of a JSON document with its place in it.
+type element struct {
+	raw      json.RawMessage
+	from, to int
+}
+
+// errJSONType stands for a value of another type than the format has behind
+// offset.
+type errJSONType struct{ offset int }
+
+func (errJSONType) Error() string { return "value of another type" }
+
+// elements returns the elements of the array at path, as far as they are well
+// formed, and whether the path is there. The error is of any part of the
+// document.
+func elements(text string, path ...string) (found []element, there bool, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	if err := wantDelim(d, '{'); err != nil {
+		return nil, false, err
+	}
+	for d.More() {
+		key, err := token(d)
+		if err != nil {
+			return nil, false, err
+		}
+		switch {
+		case key != any(path[0]):
+			_, err = value(d, text)
+		case len(path) > 1:
+			path = path[1:]
+			if err = wantDelim(d, '{'); err == nil {
+				continue // the rest of the document is not looked at
+			}
+		default:
+			found, err = array(d, text)
+			return found, true, err
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	_, err = token(d)
+	return nil, false, err
+}
+
+// array reads the elements of an array that d stands in front of.
+func array(d *json.Decoder, text string) (found []element, err error) {
+	if err := wantDelim(d, '['); err != nil {
+		return nil, err
+	}
+	for d.More() {
+		raw, err := value(d, text)
+		if err != nil {
+			return found, err
+		}
+		to := int(d.InputOffset())
+		found = append(found, element{raw, to - len(raw), to})
+	}
+	_, err = token(d)
+	return found, err
+}
+
+func wantDelim(d *json.Decoder, want json.Delim) error {
+	before := int(d.InputOffset())
+	t, err := token(d)
+	if err == nil && t != any(want) {
+		return errJSONType{before}
+	}
+	return err
+}
+
+// jsonFlaw says why text is not the JSON it should be. The decoder's own text
+// may repeat a part of the input, so only its position is used.
+func jsonFlaw(text string, err error) string {
 	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
-	wrongType, isType := errors.AsType[*json.UnmarshalTypeError](err)
+	wrongType, isType := errors.AsType[errJSONType](err)
+	end := len(strings.TrimSpace(text))
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), isSyntax && int(syntax.Offset) >= len(strings.TrimSpace(text)):
-		return fmt.Sprintf("the JSON breaks off at line %d", lineAt(text, len(text)))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isSyntax && int(syntax.Offset) >= end:
+		return "the JSON breaks off at " + positionOf(text, end)
 	case isSyntax:
-		return fmt.Sprintf("the JSON is malformed at line %d", lineAt(text, int(syntax.Offset)))
+		return "the JSON is malformed at " + positionOf(text, max(0, int(syntax.Offset)-1))
 	case isType:
-		return fmt.Sprintf("the JSON at line %d is not of the type a HAR has there", lineAt(text, int(wrongType.Offset)))
+		behind := strings.TrimLeft(text[wrongType.offset:], ":, \t\r\n")
+		return "the JSON at " + positionOf(text, len(text)-len(behind)) + " is not of the type it should have there"
 	}
 	return "the JSON cannot be decoded"
 }
 
-// harRequests keeps the entries that ask for a token.
-func harRequests(entries []harEntry) ([]Captured, error) {
+// harRequests keeps the entries that ask for a token. err is why what follows
+// them could not be read.
+func harRequests(text string, entries []element, err error) ([]Captured, error) {
+	if err != nil {
+		err = fail("read HAR", jsonFlaw(text, err)+", so what follows is left out", harNext)
+	}
+	places := cursor{text: text}
 	var kept, all []Captured
-	for i, entry := range entries {
+	for i, e := range entries {
+		var entry harEntry
+		if wrong := json.Unmarshal(e.raw, &entry); wrong != nil {
+			if err == nil {
+				err = fail("read HAR", fmt.Sprintf("entry %d at %s is not of the types a HAR has there", i+1, positionOf(text, e.from)), harNext)
+			}
+			continue
+		}
 		c := entry.captured()
 		c.Place = fmt.Sprintf("entry %d", i+1)
 		all = append(all, c)
@@ -86,13 +189,15 @@ func harRequests(entries []harEntry) ([]Captured, error) {
 			continue // an upload
 		}
 		if r := read(c); r.isTokenCall() {
+			c.source = places.origin(e.from, e.to)
+			c.Line = c.source.line
 			kept = append(kept, c)
 		}
 	}
-	if len(kept) == 0 {
-		return nil, notToken(all)
+	if len(kept) == 0 && err == nil {
+		err = notToken(all)
 	}
-	return kept, nil
+	return kept, err
 }
 
 func (e harEntry) captured() Captured {
@@ -110,13 +215,42 @@ func (e harEntry) captured() Captured {
 	}
 	body := post.Text
 	if body == "" {
-		// Some exporters give the parameters only, decoded.
-		var pairs []string
-		for _, p := range post.Params {
-			pairs = append(pairs, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
-		}
-		body = strings.Join(pairs, "&")
+		body = encodeForm(post.Params) // some exporters give the parameters only, decoded
 	}
 	c.Body = []byte(body)
 	return c
+}
+
+// encodeForm writes decoded parameters as a form.
+func encodeForm(params []nameValue) string {
+	var pairs []string
+	for _, p := range params {
+		pairs = append(pairs, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
+	}
+	return strings.Join(pairs, "&")
+}
+
+// value reads the next value. A decoder counts the bytes of its values only, so
+// the place of an error is looked for again.
+func value(d *json.Decoder, text string) (json.RawMessage, error) {
+	before := int(d.InputOffset())
+	var raw json.RawMessage
+	err := d.Decode(&raw)
+	if err == nil {
+		return raw, nil
+	}
+	rest := strings.TrimLeft(text[before:], ":, \t\r\n")
+	if e, ok := errors.AsType[*json.SyntaxError](json.Unmarshal([]byte(rest), &raw)); ok {
+		err = &json.SyntaxError{Offset: int64(len(text)-len(rest)) + e.Offset}
+	}
+	return nil, err
+}
+
+// token is d.Token with the offset of an error counted as json.Unmarshal does.
+func token(d *json.Decoder) (json.Token, error) {
+	t, err := d.Token()
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		err = &json.SyntaxError{Offset: e.Offset + 1}
+	}
+	return t, err
 }

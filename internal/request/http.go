@@ -47,9 +47,10 @@ func bareURL(line string) bool {
 
 // startsHTTP reports whether the first line that says anything starts a request.
 func startsHTTP(text string) bool {
+	var p httpParser
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		if line == "" || isComment(line) || variableLine().MatchString(line) {
+		if p.skipScript(line) || line == "" || isComment(line) || variableLine().MatchString(line) {
 			continue
 		}
 		return startsRequest(line)
@@ -69,6 +70,9 @@ type httpParser struct {
 	body      strings.Builder
 	state     httpState
 	line      int
+	places    cursor
+	from, to  int  // offsets of the request, of the line behind the one that is read
+	script    bool // in a script of a .http file: < {% … %} before, > {% … %} behind
 }
 
 // httpState is the part of the capture the parser is in.
@@ -82,10 +86,11 @@ const (
 
 // parseHTTP returns the requests of text. Responses between them are skipped.
 func parseHTTP(text string) []Captured {
-	var p httpParser
+	p := httpParser{places: cursor{text: text}}
 	for line := range strings.Lines(text) {
 		p.line++
 		p.read(line)
+		p.to += len(line)
 	}
 	p.finish()
 	return p.found
@@ -94,6 +99,9 @@ func parseHTTP(text string) []Captured {
 // read takes one line, with its end.
 func (p *httpParser) read(line string) {
 	content := strings.TrimRight(line, lineEnds)
+	if p.skipScript(content) {
+		return
+	}
 	switch {
 	case strings.HasPrefix(content, "###"), statusLine(content):
 		p.finish()
@@ -114,6 +122,17 @@ func (p *httpParser) read(line string) {
 	case stateBody:
 		p.body.WriteString(line)
 	}
+}
+
+// skipScript reports whether a line is for the editor only: a script around a
+// request, or the file its response goes to.
+func (p *httpParser) skipScript(content string) bool {
+	starts := strings.HasPrefix(content, "< {%") || strings.HasPrefix(content, "> {%")
+	if starts || p.script {
+		p.script = !strings.Contains(content, "%}")
+		return true
+	}
+	return p.state == stateBody && (strings.HasPrefix(content, "> ") || strings.HasPrefix(content, ">> ") || strings.HasPrefix(content, "<> "))
 }
 
 // Limits on the variables of a .http file, which can hold one another.
@@ -141,6 +160,7 @@ func (p *httpParser) fill(text string) string {
 // start opens a request at its first line.
 func (p *httpParser) start(line string) {
 	p.finish()
+	p.from = p.to
 	p.current = &Captured{Kind: kindHTTP, Line: p.line, Place: fmt.Sprintf("line %d", p.line)}
 	p.state = stateHead
 	switch {
@@ -198,6 +218,7 @@ func (p *httpParser) finish() {
 		c.elsewhere = true // how .http files name a file
 	}
 	c.Body = []byte(body)
+	c.source = p.places.origin(p.from, p.to)
 	c.live = append(liveVariable().FindAllString(c.URL, -1), liveVariable().FindAllString(body, -1)...)
 	p.found = append(p.found, *c)
 }

@@ -68,6 +68,25 @@ var carriers = []func(value string) string{
 		text, _ := json.Marshal(form(v))
 		return `{"log":{"entries":[{"request":{"method":"POST","url":"` + testURL + `","postData":{"mimeType":"text/plain","text":` + string(text) + `}}}]}}`
 	},
+	func(v string) string {
+		return "Invoke-RestMethod -Method Post -Uri " + testURL + " -Body @{ client_secret = '" + strings.ReplaceAll(v, "'", "''") + "' }"
+	},
+	func(v string) string {
+		return "$s = \"" + v + "\"\nirm " + testURL + " -Method Post -Body \"client_secret=$s\" -Headers @{ X = $s }"
+	},
+	func(v string) string { return "curl.exe " + testURL + " `\n -d \"client_secret=" + v + "\"" },
+	func(v string) string { return "curl ^\"" + testURL + "^\" ^\n -d \"client_secret=" + v + "\"" },
+	func(v string) string {
+		text, _ := json.Marshal(v)
+		return `{"item":[{"name":"x","request":{"method":"POST","url":"` + testURL + `","body":{"mode":"urlencoded","urlencoded":[{"key":"client_secret","value":` + string(text) + `}]},"auth":{"type":"oauth2","oauth2":[{"key":"accessTokenUrl","value":"` + testURL + `"},{"key":"grant_type","value":"client_credentials"},{"key":"clientSecret","value":` + string(text) + `}]}}}]}`
+	},
+	func(v string) string {
+		return fmt.Sprintf("send: b%q\nsend: b%q\n", "POST /"+testTenant+"/oauth2/token HTTP/1.1\r\nHost: x\r\n\r\n", form(v))
+	},
+	func(v string) string {
+		return "=> Send header, 9 bytes (0x9)\n0000: POST " + testURL + " HTTP/1.1\n=> Send data, 9 bytes (0x9)\n0000: client_secret=" + v + "\n"
+	},
+	func(v string) string { return "Sending HTTP request POST " + testURL + "?client_secret=" + v },
 }
 
 // output is everything the package says of an input.
@@ -122,7 +141,7 @@ func TestCorrectedIsCorrect(t *testing.T) {
 			t.Fatal(err)
 		}
 		captured, err := Parse([]byte(section(archive, "request")))
-		if err != nil {
+		if err != nil && !hasError(archive) {
 			t.Fatal(err)
 		}
 		for _, c := range captured {

@@ -51,7 +51,15 @@ func Lint(c Captured) Report {
 	l.checkClientID()
 	l.checkScope()
 	l.checkCredential()
-	return Report{Faults: l.faults, Corrected: l.corrected()}
+	for i := range l.faults {
+		f := &l.faults[i]
+		f.Line, f.Column = l.locate(f.At)
+	}
+	r := Report{Faults: l.faults, Corrected: l.corrected()}
+	if c.noBody {
+		r.Note = "The capture leaves the body out, so only method, URL and headers were looked at: the body and the secret in it were not."
+	}
+	return r
 }
 
 // linter collects the faults of one request.
@@ -75,7 +83,7 @@ func newLinter(c Captured) *linter {
 	if l.version == v1 && r.value(scope) != "" && r.value(resource) == "" {
 		l.version = v2 // only the path is v1's
 	}
-	l.partial = !r.body.readable()
+	l.partial = !r.body.readable() || c.noBody
 	for _, f := range r.fields {
 		l.partial = l.partial || r.isLive(f.name) || r.isLive(f.tail)
 	}

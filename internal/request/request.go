@@ -1,9 +1,10 @@
 // Package request reads captured OAuth2 token requests to Microsoft Entra ID
 // and names everything that is wrong with them.
 //
-// [Parse] takes what people have at hand: raw HTTP, a curl command or a HAR
-// export. [Lint] reports all faults of one request at once, each with its
-// cause and place, and writes the request as it should have been.
+// [Parse] takes what people have at hand: raw HTTP and .http files, curl and
+// PowerShell commands, HAR and Postman exports, wire logs of clients. [Lint]
+// reports all faults of one request at once, each with its cause and place,
+// and writes the request as it should have been.
 // [Captured.Form] is what the server reads of a request, [Captured.Params]
 // what its sender meant.
 //
@@ -16,14 +17,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
 // The kinds of capture.
 const (
-	kindHTTP = "http"
-	kindCurl = "curl"
-	kindHAR  = "har"
+	kindHTTP       = "http"
+	kindCurl       = "curl"
+	kindPowerShell = "powershell"
+	kindHAR        = "har"
+	kindPostman    = "postman"
+	kindLog        = "log"
 )
 
 // Captured is one request as it was sent, or would have been sent.
@@ -31,7 +36,7 @@ const (
 // URL, Header and Body may hold the secret: print a Captured only as a whole,
 // which shows the method and nothing else.
 type Captured struct {
-	Kind     string   // "http", "curl" or "har"
+	Kind     string   // "http", "curl", "powershell", "har", "postman" or "log"
 	Place    string   // where in the input: "line 12", "entry 3"
 	Line     int      // line of the request line or command, 0 if not known
 	Method   string   // upper case
@@ -43,6 +48,8 @@ type Captured struct {
 	live      []string // what a shell or editor would still have replaced: $VAR, {{$dotenv NAME}}
 	cutLine   int      // curl: line of an & outside quotes, which ends the command in a shell
 	elsewhere bool     // the body stands in a file or variable the capture only names
+	noBody    bool     // the capture leaves the body out, as most logs do
+	source    origin   // what of the input the request was read from
 }
 
 // Header is one header line.
@@ -56,12 +63,18 @@ type Fault struct {
 	Cause string `json:"cause"` // one of the product's cause identifiers
 	Says  string `json:"says"`  // one sentence: what is wrong and what to do
 	At    string `json:"at"`    // "url", "line 4", "body", "header NAME" or "parameter NAME"
+
+	// Where At stands in the input, from 1, in characters; 0 if the request was
+	// never text. What is missing stands where the body does.
+	Line   int `json:"line,omitempty"`
+	Column int `json:"column,omitempty"`
 }
 
 // Report is what [Lint] finds.
 type Report struct {
-	Faults    []Fault `json:"faults"`    // empty, never nil, when nothing is wrong
-	Corrected string  `json:"corrected"` // a raw HTTP request, secrets as ***, unknown parts as <name>
+	Faults    []Fault `json:"faults"`         // empty, never nil, when nothing is wrong
+	Corrected string  `json:"corrected"`      // a raw HTTP request, secrets as ***, unknown parts as <name>
+	Note      string  `json:"note,omitempty"` // what could not be looked at, and why
 }
 
 // ErrNotTokenRequest is in the chain of errors about input that holds
@@ -84,20 +97,24 @@ func (e *Error) Unwrap() error { return e.Err }
 func fail(op, why, next string) error { return &Error{op, errors.New(why), next} }
 
 // Parse reads the token requests of one capture, in order: raw HTTP (also
-// .http files, HTTP/2 pseudo headers and several requests in a row), curl
-// commands in bash quoting, or a HAR document, of which it keeps the entries
-// that ask for a token. Other requests beside a token request are left out.
+// .http files, HTTP/2 pseudo headers and several requests in a row), curl in
+// the quoting of bash, PowerShell or cmd.exe, Invoke-RestMethod and
+// Invoke-WebRequest, a HAR document or a Postman collection, or the wire log
+// of a client. Other requests beside a token request are left out.
+//
+// Where a part of the input cannot be read, the requests of the rest are
+// returned beside the error.
 func Parse(data []byte) ([]Captured, error) {
 	text, err := decodeText(data)
 	if err != nil {
 		return nil, err
 	}
 	trimmed := strings.TrimSpace(text)
-	if strings.HasPrefix(trimmed, "{") {
-		return parseHAR(text)
+	if strings.HasPrefix(trimmed, "{") && !strings.HasPrefix(trimmed, "{{") {
+		return parseJSON(text)
 	}
 	if len(text) > maxPlain {
-		return nil, fail("read request", fmt.Sprintf("the input has %d bytes, and a token request has a few thousand", len(text)),
+		return nil, fail("read request", fmt.Sprintf("the input has %d bytes and the limit for text is %d: a token request has a few thousand", len(text), maxPlain),
 			"cut the one request out of it")
 	}
 	switch {
@@ -106,17 +123,37 @@ func Parse(data []byte) ([]Captured, error) {
 	case statusLine(trimmed):
 		return nil, fail("read request", "this is a response, not a request", "paste the request, or give the response to: credsmith explain")
 	}
-	if commands, found, err := parseCurl(text); found {
-		return tokenRequests(commands, err)
+	commands, found, err := parseCommands(text)
+	kept, err := tokenRequests(commands, err)
+	if len(kept) > 0 {
+		return kept, err
+	}
+	if logged := parseLog(text); len(logged) > 0 {
+		return tokenRequests(logged, nil)
+	}
+	if found {
+		return nil, err
 	}
 	return nil, unrecognised(trimmed)
+}
+
+// parseCommands returns the requests of curl and PowerShell commands, in order.
+func parseCommands(text string) (commands []Captured, found bool, err error) {
+	commands, found, err = parseCurl(text)
+	scripted, scriptFound, scriptErr := parsePowerShell(text)
+	commands = append(commands, scripted...)
+	slices.SortStableFunc(commands, func(a, b Captured) int { return a.Line - b.Line })
+	if err == nil {
+		err = scriptErr
+	}
+	return commands, found || scriptFound, err
 }
 
 // unrecognised guesses what was pasted instead of a request. The input may
 // hold a secret anywhere, so no part of it is repeated.
 func unrecognised(text string) error {
-	why, next := "this is neither raw HTTP, a curl command nor a HAR document",
-		"paste the request line, the headers, an empty line and the body, or the curl command"
+	why, next := "this is neither raw HTTP, a curl or PowerShell command, a HAR document, a Postman collection nor a log with requests in it",
+		"paste the request line, the headers, an empty line and the body, or the command that sends it"
 	switch {
 	case strings.Contains(text, "AADSTS"):
 		why, next = "this is the text of an error, not a request", "paste the request, or give the error to: credsmith explain"
@@ -127,7 +164,7 @@ func unrecognised(text string) error {
 }
 
 // tokenRequests keeps the token requests of all. err is why some of the input
-// could not be read; it matters only when nothing is left.
+// could not be read; it goes before what is said of the rest.
 func tokenRequests(all []Captured, err error) ([]Captured, error) {
 	var kept []Captured
 	for _, c := range all {
@@ -136,16 +173,17 @@ func tokenRequests(all []Captured, err error) ([]Captured, error) {
 			continue
 		}
 		if c.elsewhere {
-			return nil, fail("read request at "+c.Place, "the body stands in a file or variable that is only named",
-				"put its content in its place")
+			if err == nil {
+				err = fail("read request at "+c.Place, "the body stands in a file or variable that is only named",
+					"put its content in its place")
+			}
+			continue
 		}
 		kept = append(kept, c)
 	}
 	switch {
-	case len(kept) > 0:
-		return kept, nil
-	case err != nil:
-		return nil, err
+	case len(kept) > 0, err != nil:
+		return kept, err
 	case len(all) == 0:
 		return nil, fail("read request", "no request is in it", "paste the POST to …/oauth2/v2.0/token")
 	}

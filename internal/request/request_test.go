@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "write what Lint finds into testdata")
 
 // TestVectors runs every file of testdata. Each holds a request, the faults
-// found in it ("cause | place | sentence", none for a correct request), the
+// found in it ("cause | place line:column | sentence", none for a correct request), the
 // corrected request, and the secrets that must not come out.
 func TestVectors(t *testing.T) {
 	t.Parallel()
@@ -32,10 +32,13 @@ func TestVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			captured, err := Parse([]byte(section(archive, "request")))
-			if err != nil {
-				t.Fatal(err)
-			}
 			var faults, corrected strings.Builder
+			switch want := section(archive, "error"); {
+			case err != nil && (want != "" || *update):
+				compare(t, archive, "error", err.Error()+"\n")
+			case err != nil || want != "":
+				t.Fatalf("Parse: %v, want %q", err, want)
+			}
 			for _, c := range captured {
 				report := Lint(c)
 				if len(captured) > 1 {
@@ -43,7 +46,10 @@ func TestVectors(t *testing.T) {
 					fmt.Fprintf(&corrected, "# %s\n", c.Place)
 				}
 				for _, f := range report.Faults {
-					fmt.Fprintf(&faults, "%s | %s | %s\n", f.Cause, f.At, f.Says)
+					fmt.Fprintf(&faults, "%s | %s %d:%d | %s\n", f.Cause, f.At, f.Line, f.Column, f.Says)
+				}
+				if report.Note != "" {
+					fmt.Fprintf(&faults, "note | %s\n", report.Note)
 				}
 				corrected.WriteString(report.Corrected)
 			}
@@ -60,6 +66,9 @@ func TestVectors(t *testing.T) {
 		})
 	}
 }
+
+// hasError reports whether a part of a vector cannot be read.
+func hasError(archive *txtar.Archive) bool { return section(archive, "error") != "" }
 
 func section(archive *txtar.Archive, name string) string {
 	for _, f := range archive.Files {

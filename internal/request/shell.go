@@ -17,7 +17,7 @@ type command struct {
 	live    []string // expansions, as written: $VAR, ${VAR}, $(…)
 	cutLine int      // line of the first & outside quotes that looks like a form's
 	end     int      // offset behind the command
-	openAt  int      // line of a quote that is never closed, 0 if all are
+	openAt  int      // offset behind a quote that is never closed, 0 if all are
 }
 
 // lexer splits a command line by the rules of bash, except that expansions
@@ -172,8 +172,8 @@ func (l *lexer) redirect(rest string) {
 }
 
 // unclosed ends the command at a quote that has no end.
-func (l *lexer) unclosed() bool {
-	l.cmd.openAt = l.line
+func (l *lexer) unclosed(at int) bool {
+	l.cmd.openAt = at + 1
 	l.advance(len(l.src) - l.pos)
 	return false
 }
@@ -182,7 +182,7 @@ func (l *lexer) unclosed() bool {
 func (l *lexer) single() bool {
 	end := strings.IndexByte(l.src[l.pos+1:], '\'')
 	if end < 0 {
-		return l.unclosed()
+		return l.unclosed(l.pos)
 	}
 	l.add("")
 	l.advance(1)
@@ -193,7 +193,7 @@ func (l *lexer) single() bool {
 
 // double reads "…", where a backslash keeps four signs only.
 func (l *lexer) double() bool {
-	start := l.line
+	start := l.pos
 	l.add("")
 	l.advance(1)
 	for l.pos < len(l.src) {
@@ -204,8 +204,7 @@ func (l *lexer) double() bool {
 			return true
 		case rest[0] == '$', rest[0] == '`':
 			if !l.expand() {
-				l.line = start
-				return l.unclosed()
+				return l.unclosed(start)
 			}
 		case rest[0] == '\\' && len(rest) > 1 && rest[1] == '\n':
 			l.advance(2)
@@ -216,8 +215,7 @@ func (l *lexer) double() bool {
 			l.take(1)
 		}
 	}
-	l.line = start
-	return l.unclosed()
+	return l.unclosed(start)
 }
 
 // dollar reads $'…', $"…" or an expansion.
@@ -230,7 +228,7 @@ func (l *lexer) dollar() bool {
 		l.advance(1)
 		return true
 	}
-	return l.expand() || l.unclosed()
+	return l.expand() || l.unclosed(l.pos)
 }
 
 // expand takes an expansion as it is written and remembers it. It reports
@@ -285,7 +283,7 @@ var ansiControl = map[byte]string{
 
 // ansi reads $'…', where a backslash starts an escape as in C.
 func (l *lexer) ansi() bool {
-	start := l.line
+	start := l.pos
 	l.add("")
 	l.advance(2)
 	for l.pos < len(l.src) {
@@ -310,8 +308,7 @@ func (l *lexer) ansi() bool {
 			l.take(2)
 		}
 	}
-	l.line = start
-	return l.unclosed()
+	return l.unclosed(start)
 }
 
 // ansiCharacter decodes x41, u00e9, U0001f511 or 101: the first two of these
