@@ -81,7 +81,7 @@ func commonEvidence(o *Observations) []Evidence {
 		found = append(found, Evidence{FromAudit, "the audit log could not be read (AuditLog.Read.All is needed): " + o.Directory.ChangesErr.Error(), "Microsoft Graph"})
 	}
 	if len(o.Attempts) > 0 {
-		found = append(found, Evidence{FromProbe, sent(len(o.Attempts)), o.Case.Setting.Authority})
+		found = append(found, Evidence{FromProbe, sent(o.sent()), o.Case.Setting.Authority})
 	}
 	return found
 }
@@ -95,12 +95,8 @@ func ruleEmpty(o *Observations) (finding, bool) {
 }
 
 func ruleUnreachable(o *Observations) (finding, bool) {
-	var err error
-	for _, d := range o.Discoveries {
-		if d.Err != nil {
-			err = d.Err
-		}
-	}
+	d, _ := o.discovery()
+	err := d.Err
 	if a, ok := o.first(AsIs); ok && a.Err != nil {
 		err = a.Err
 	}
@@ -134,25 +130,31 @@ func causeOfObstacle(obstacle entra.Obstacle) (Cause, Confidence) {
 
 // ruleBusy leaves the question open: a busy service says nothing of a secret.
 func ruleBusy(o *Observations) (finding, bool) {
-	a, ok := o.first(AsIs)
-	if !ok || a.Answer == nil {
+	d, _ := o.discovery()
+	answer, said := d.Answer, Evidence{FromProbe, "discovery: " + heard(d.Answer), "discovery document"}
+	if a, ok := o.first(AsIs); ok {
+		answer, said = a.Answer, probed(a)
+	}
+	if answer == nil || !unheard(answer, nil) {
 		return finding{}, false
 	}
-	status, code := a.Answer.Status, a.code()
-	f := finding{verdict: Inconclusive, confidence: Confirmed, evidence: []Evidence{probed(a)}}
-	switch {
-	case status == 429 || code == 50196:
+	f := finding{verdict: Inconclusive, cause: "service-unavailable", confidence: Confirmed, evidence: []Evidence{said}}
+	if answer.Status == 429 || answer.Failure != nil && answer.Failure.Code == requestLoop {
 		f.cause = "throttled"
-	case status >= 500 || code != 0 && transient(code):
-		f.cause = "service-unavailable"
-	default:
-		return f, false
 	}
-	if a.Answer.RetryAfter > 0 {
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("the service asks to wait %s", a.Answer.RetryAfter), "Retry-After header"})
+	if answer.RetryAfter > 0 {
+		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("the service asks to wait %s", answer.RetryAfter), "Retry-After header"})
 	}
 	f.unknown = []Unknown{{"secret-unknown", "the service did not look at the secret", "try again after the pause"}}
 	return f, true
+}
+
+// heard is what an answer that says nothing looked like.
+func heard(a *entra.Answer) string {
+	if a == nil {
+		return "no answer"
+	}
+	return fmt.Sprintf("HTTP %d", a.Status)
 }
 
 func sent(n int) string {

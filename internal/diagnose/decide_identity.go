@@ -12,7 +12,8 @@ func ruleTenant(o *Observations) (finding, bool) {
 		return finding{}, false
 	}
 	tenant := o.Case.Setting.TenantID
-	refused := o.Discoveries[0].Answer.Failure
+	d, _ := o.discovery()
+	refused := d.Answer.Failure
 	f := finding{confidence: Confirmed}
 	if refused != nil {
 		f.evidence = []Evidence{{FromProbe, fmt.Sprintf("discovery of tenant %q: refused with AADSTS%d", tenant, refused.Code), "discovery document"}}

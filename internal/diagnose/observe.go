@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -67,7 +68,8 @@ type Attempt struct {
 	Request entra.TokenRequest
 	Slips   []secret.Slip // for Corrected: what was undone
 	App     entra.App     // for OtherClientID and TrueClientID
-	After   time.Duration // for Again: how long to wait before it is sent
+	After   time.Duration // how long to wait before it is sent
+	Repeats int           // how often it was sent before to a service too busy to answer
 	Answer  *entra.Answer
 	Err     error
 }
@@ -88,6 +90,20 @@ type Discovery struct {
 	Tenant string
 	Answer *entra.Answer
 	Err    error
+}
+
+// busy reports whether what came back says nothing of the tenant.
+func (d Discovery) busy() bool { return unheard(d.Answer, d.Err) }
+
+func (a Attempt) busy() bool { return unheard(a.Answer, a.Err) }
+
+// unheard reports whether a question was not looked at: the service was busy or
+// in trouble, or the connection broke. To ask again costs little.
+func unheard(a *entra.Answer, err error) bool {
+	if u, ok := errors.AsType[*entra.Unreachable](err); ok {
+		return u.Obstacle == entra.OtherTrouble
+	}
+	return a != nil && a.Token == nil && (a.Status == 429 || a.Status >= 500 || a.Failure != nil && transient(a.Failure.Code))
 }
 
 // Directory is what the operator's identity may see.
@@ -150,7 +166,16 @@ func (o *Observations) triesLeft() int {
 	if limit == 0 {
 		limit = DefaultMaxTries
 	}
-	return limit - len(o.Attempts)
+	return limit - o.sent()
+}
+
+// sent is how many token requests the case has cost.
+func (o *Observations) sent() int {
+	n := len(o.Attempts)
+	for _, a := range o.Attempts {
+		n += a.Repeats
+	}
+	return n
 }
 
 // accepted reports whether any attempt was.

@@ -24,7 +24,8 @@ const (
 type Experiment struct {
 	Kind    Kind
 	Tenant  string
-	Attempt *Attempt // without answer
+	After   time.Duration // before a look at metadata that could not be had
+	Attempt *Attempt      // without answer
 	Hint    string
 	Token   *entra.Token
 }
@@ -36,6 +37,13 @@ const (
 	maxCorrections = 6
 	maxTenants     = 3
 	maxHolders     = 3
+	maxRepeats     = 2 // of one question to a busy service
+)
+
+// Pauses before a question is repeated, and the most that a service may ask for.
+const (
+	busyPause    = time.Second
+	maxBusyPause = 10 * time.Second
 )
 
 // Next returns the experiment that tells most at the lowest price, and false
@@ -46,7 +54,7 @@ func Next(o *Observations) (Experiment, bool) {
 		return Experiment{}, false
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
-		askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
+		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
 		askOtherTenants, askCorrections, askAgain, askSearch, askHolders, askResource,
 	} {
 		e, ok := question(o)
@@ -62,26 +70,77 @@ func attempt(p Purpose, s entra.Setting, scope string) *Attempt {
 	return &Attempt{Purpose: p, Request: entra.TokenRequest{TenantID: s.TenantID, ClientID: s.ClientID, Value: s.Value, Scope: scope}}
 }
 
+// discovery is the authority's word on the setting's tenant: the first answer
+// that is one, or else the last that is none.
+func (o *Observations) discovery() (Discovery, bool) {
+	var last Discovery
+	asked := false
+	for _, d := range o.Discoveries {
+		if d.Tenant != o.Case.Setting.TenantID {
+			continue
+		}
+		if last, asked = d, true; !d.busy() {
+			break
+		}
+	}
+	return last, asked
+}
+
 // reachable reports whether the authority answers as Entra does.
 func (o *Observations) reachable() bool {
-	return len(o.Discoveries) > 0 && o.Discoveries[0].Err == nil
+	d, asked := o.discovery()
+	return asked && d.Err == nil && !d.busy()
 }
 
 // tenantKnown reports whether the setting's tenant exists.
 func (o *Observations) tenantKnown() bool {
-	return o.reachable() && o.Discoveries[0].Answer.TenantID != ""
+	d, _ := o.discovery()
+	return o.reachable() && d.Answer.TenantID != ""
+}
+
+// askBusy repeats the last token request when nobody looked at it.
+func askBusy(o *Observations) (Experiment, bool) {
+	if len(o.Attempts) == 0 {
+		return Experiment{}, false
+	}
+	a := o.Attempts[len(o.Attempts)-1]
+	if !a.busy() || a.Repeats >= maxRepeats || a.code() == requestLoop {
+		return Experiment{}, false
+	}
+	a.After = pauseFor(a.Answer, a.Repeats)
+	a.Repeats++
+	a.Answer, a.Err = nil, nil
+	return send(&a), true
+}
+
+// requestLoop is the answer to a client that asks too often: asking again would
+// prolong it.
+const requestLoop = 50196
+
+// pauseFor is what the service asks for, within reason, or else grows.
+func pauseFor(a *entra.Answer, repeats int) time.Duration {
+	if a != nil && a.RetryAfter > 0 {
+		return min(a.RetryAfter, maxBusyPause)
+	}
+	return busyPause << repeats
 }
 
 // askTenant looks at public metadata first: before a secret goes to a host,
 // the host has to show that it speaks Entra's language.
 func askTenant(o *Observations) (Experiment, bool) {
-	return Experiment{Kind: Discover, Tenant: o.Case.Setting.TenantID}, len(o.Discoveries) == 0 && !o.Case.Setting.Value.IsEmpty()
+	e := Experiment{Kind: Discover, Tenant: o.Case.Setting.TenantID}
+	d, asked := o.discovery()
+	if asked {
+		e.After = pauseFor(d.Answer, len(o.Discoveries)-1)
+	}
+	return e, (!asked || d.busy() && len(o.Discoveries) <= maxRepeats) && !o.Case.Setting.Value.IsEmpty()
 }
 
 func askCleanTenant(o *Observations) (Experiment, bool) {
 	clean := entra.CleanIdentifier(o.Case.Setting.TenantID)
-	return Experiment{Kind: Discover, Tenant: clean}, len(o.Discoveries) == 1 && o.reachable() && !o.tenantKnown() &&
-		clean != o.Case.Setting.TenantID && entra.FormOfTenant(clean) != entra.TenantMalformed
+	asked := slices.ContainsFunc(o.Discoveries, func(d Discovery) bool { return d.Tenant == clean })
+	return Experiment{Kind: Discover, Tenant: clean}, !asked && o.reachable() && !o.tenantKnown() &&
+		entra.FormOfTenant(clean) != entra.TenantMalformed
 }
 
 func askAsIs(o *Observations) (Experiment, bool) {

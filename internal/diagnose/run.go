@@ -70,6 +70,11 @@ func Run(ctx context.Context, c Case, m Means) (Report, error) {
 		if m.Progress != nil {
 			m.Progress(e)
 		}
+		if e.Kind == Discover {
+			if err := pause(ctx, e.After, false); err != nil {
+				return Report{}, err
+			}
+		}
 		if e.Kind == Send {
 			if err := pause(ctx, max(e.Attempt.After, m.Pace-time.Since(last)), last.IsZero()); err != nil {
 				return Report{}, err
@@ -107,6 +112,9 @@ func (o *Observations) observe(ctx context.Context, e Experiment, m Means) error
 	case Send:
 		answer, err := m.SignIn.Token(ctx, e.Attempt.Request)
 		e.Attempt.Answer, e.Attempt.Err = answerOf(answer, err), err
+		if e.Attempt.Repeats > 0 { // in place of the one that nobody looked at
+			o.Attempts = o.Attempts[:len(o.Attempts)-1]
+		}
 		o.Attempts = append(o.Attempts, *e.Attempt)
 	case Look:
 		o.look(ctx, m.Reader)
