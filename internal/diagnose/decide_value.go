@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/credsmith/credsmith/internal/entra"
@@ -243,7 +244,10 @@ func ruleHinted(o *Observations) (finding, bool) {
 		f.also = []Also{{"secret-expired", Likely}}
 	case short:
 		f.cause = "secret-truncated"
-		f.summary = fmt.Sprintf("The value begins like %s and stops after %d characters.", name(c), shape.Length)
+		f.summary = fmt.Sprintf("The value begins like %s and has only %d characters.", name(c), shape.Length)
+		if shape.Length >= almostWhole { // which one is missing, the last or another, cannot be seen
+			f.confidence, f.also = Likely, []Also{{"secret-typo", Likely}}
+		}
 	case o.isYoung(c):
 		f.cause, f.confidence = "secret-propagating", Likely
 		f.also = []Also{{"secret-typo", Possible}}
@@ -252,6 +256,10 @@ func ruleHinted(o *Observations) (finding, bool) {
 	default:
 		f.cause = "secret-typo"
 		f.summary = fmt.Sprintf("The value begins like %s but is not its value.", name(c))
+	}
+	if unheard := slices.IndexFunc(o.Attempts, func(a Attempt) bool { return a.Purpose == Corrected && a.busy() }); unheard >= 0 && f.confidence == Confirmed {
+		f.confidence = Likely // that correction might have been the one
+		f.unknown = append(f.unknown, Unknown{causeOfSlip(o.Attempts[unheard].Slips[0]), "the service did not look at the corrected value", "try again later"})
 	}
 	return f, true
 }
@@ -262,12 +270,19 @@ func ruleTruncated(o *Observations) (finding, bool) {
 		return finding{}, false
 	}
 	f := finding{cause: "secret-truncated", confidence: Likely, summary: fmt.Sprintf("The value has the form of a client secret but only %d characters.", shape.Length)}
+	if shape.Length >= almostWhole {
+		f.also = []Also{{"secret-typo", Possible}}
+	}
 	if o.home() {
 		f.evidence = []Evidence{{FromGraph, "no secret of the app has the value's hint", "Microsoft Graph"}}
-		f.also = []Also{{"secret-unknown", Likely}}
+		f.also = append(f.also, Also{"secret-unknown", Likely})
 	}
 	return f, true
 }
+
+// almostWhole is the length at which one character is missing: cut off, or
+// dropped while typing.
+const almostWhole = 39
 
 // ruleRemoved: no secret of the app begins like the value, and the audit log
 // shows one removed. The log holds no hint, so this is as sure as it gets.

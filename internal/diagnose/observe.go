@@ -98,10 +98,11 @@ func (d Discovery) busy() bool { return unheard(d.Answer, d.Err) }
 func (a Attempt) busy() bool { return unheard(a.Answer, a.Err) }
 
 // unheard reports whether a question was not looked at: the service was busy or
-// in trouble, or the connection broke. To ask again costs little.
+// in trouble, the connection broke, or what came back is no answer. To ask again
+// costs little.
 func unheard(a *entra.Answer, err error) bool {
 	if u, ok := errors.AsType[*entra.Unreachable](err); ok {
-		return u.Obstacle == entra.OtherTrouble
+		return u.Obstacle == entra.OtherTrouble || u.Obstacle == entra.NotEntra
 	}
 	return a != nil && a.Token == nil && (a.Status == 429 || a.Status >= 500 || a.Failure != nil && transient(a.Failure.Code))
 }

@@ -255,7 +255,7 @@ func (o *Observations) settled() bool {
 // secretID returns the credential whose key id the value is, once quotes and
 // the like are off.
 func (o *Observations) secretID() (entra.Credential, bool) {
-	if !o.home() || o.Directory.App == nil || !o.looksLikeID() {
+	if !o.home() || o.Directory.App == nil {
 		return entra.Credential{}, false
 	}
 	for _, c := range o.Directory.App.Credentials {

@@ -121,10 +121,7 @@ func (o *Observations) observe(ctx context.Context, e Experiment, m Means) error
 	case Search:
 		o.search(ctx, e.Hint, m.Reader)
 	case Use:
-		access, err := m.Resource.Use(ctx, *e.Token, o.Case.Try)
-		if o.AccessErr = err; err == nil {
-			o.Access = &access
-		}
+		return o.use(ctx, e, m.Resource)
 	}
 	return context.Cause(ctx)
 }
@@ -138,11 +135,41 @@ func answerOf(a entra.Answer, err error) *entra.Answer {
 
 var errNoOperator = errors.New("no operator identity is given")
 
+// use asks the resource, and a busy one again.
+func (o *Observations) use(ctx context.Context, e Experiment, r Resource) error {
+	for repeats := 0; ; repeats++ {
+		access, err := r.Use(ctx, *e.Token, o.Case.Try)
+		if busy := err == nil && (access.Status == 429 || access.Status >= 500); busy && repeats < maxRepeats {
+			if err := pause(ctx, pauseFor(nil, repeats), false); err != nil {
+				return err
+			}
+			continue
+		}
+		if o.AccessErr = err; err == nil {
+			o.Access = &access
+		}
+		return context.Cause(ctx)
+	}
+}
+
+// absenceLooks is how often a directory has to say that something is not there
+// before it is believed: one answer may come from a replica that lags behind,
+// or miss an item.
+const absenceLooks = 3
+
 func (o *Observations) look(ctx context.Context, r Reader) {
 	if r == nil {
 		o.DirectoryErr = errNoOperator
 		return
 	}
+	for range absenceLooks {
+		if o.lookOnce(ctx, r); o.DirectoryErr != nil || o.Directory.App != nil || o.Directory.ByObjectID != nil || o.Directory.Deleted != nil {
+			return
+		}
+	}
+}
+
+func (o *Observations) lookOnce(ctx context.Context, r Reader) {
 	app, byObjectID, err := r.Find(ctx, entra.CleanIdentifier(o.Case.Setting.ClientID))
 	if err != nil {
 		o.DirectoryErr = err

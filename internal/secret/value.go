@@ -56,9 +56,11 @@ func (v Value) Equal(w Value) bool {
 }
 
 // HoldsID reports whether v is an id that was pasted in place of a value: the
-// case of its letters, braces and invisible characters around it do not count.
+// case of its letters, dashes, braces and invisible characters around it do not
+// count.
 func (v Value) HoldsID(id string) bool {
-	return id != "" && strings.EqualFold(strings.Trim(trim(v.Reveal()), "{}"), id)
+	bare := func(s string) string { return strings.ReplaceAll(strings.Trim(trim(s), "{}"), "-", "") }
+	return id != "" && strings.EqualFold(bare(v.Reveal()), bare(id))
 }
 
 // Scrub returns foreign text with every occurrence of v taken out.
