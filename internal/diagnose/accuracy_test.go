@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/canary"
 	"github.com/credsmith/credsmith/internal/diagnose"
 )
 
@@ -149,6 +151,15 @@ func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 		o.report = s.run(c, at.reading)
 		o.tries, o.waited = s.tokens, time.Since(began)
 		o.wrongWord = o.judge()
+		printed, err := json.Marshal(o.report)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, kept := range s.app.Secrets {
+			for _, where := range canary.Find(printed, kept.Value.Reveal()) {
+				t.Errorf("%s (%s): the report shows a secret: %s", name, at, where)
+			}
+		}
 		found = append(found, o)
 	}
 	return found
