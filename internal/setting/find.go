@@ -2,12 +2,12 @@ package setting
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,8 +15,8 @@ import (
 // maxFile is the largest file that is read.
 const maxFile = 10 << 20
 
-// Result is what was found, in the order of the walk, and what could not be
-// read. An error does not stop the rest.
+// Result is what was found, in the order of the walk and of the lines, and
+// what could not be read. An error does not stop the rest.
 type Result struct {
 	Settings []Found
 	Errors   []*Error
@@ -30,7 +30,7 @@ type session struct {
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = regexp.MustCompile(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
@@ -39,7 +39,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 	s := &session{fsys: fsys, manifests: map[string][]*node{}}
-	seen := map[string]bool{}
+	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 			if ctx.Err() != nil {
@@ -54,10 +54,10 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 					return fs.SkipDir
 				}
 				return nil
-			case seen[name] || name != root && !d.Type().IsRegular():
+			case seen[name] > 0 || name != root && !d.Type().IsRegular():
 				return nil
 			}
-			seen[name] = true
+			seen[name] = len(seen) + 1
 			s.file(name)
 			return nil
 		})
@@ -67,8 +67,35 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 	}
 	s.kubernetes()
 	s.joinDirectories()
+	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
+		p, q := a.place(), b.place()
+		return cmp.Or(seen[p.File]-seen[q.File], p.Line-q.Line, p.Column-q.Column)
+	})
 	slices.SortStableFunc(s.result.Errors, func(a, b *Error) int { return strings.Compare(a.File, b.File) })
 	return s.result, nil
+}
+
+// Prefix puts a directory before the name of every file, as for roots inside
+// a larger tree. "." changes nothing.
+func (r *Result) Prefix(dir string) {
+	if dir == "." {
+		return
+	}
+	for i := range r.Settings {
+		f := &r.Settings[i]
+		for _, p := range []*Part{&f.Tenant, &f.Client, &f.Secret, &f.Host} {
+			if p.Set {
+				p.File = path.Join(dir, p.File)
+			}
+		}
+		f.Origin = path.Join(dir, f.Origin)
+		if f.Environment == "" {
+			f.Environment = environmentOf(dir)
+		}
+	}
+	for _, e := range r.Errors {
+		e.File = path.Join(dir, e.File)
+	}
 }
 
 func (s *session) fail(name string, err error) {
@@ -93,7 +120,7 @@ func (s *session) file(name string) {
 		s.fail(name, err)
 		return
 	}
-	if binary(data) || !hint.Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+	if binary(data) || !hint().Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return
 	}
 	src, err := newSource(name, data)
@@ -133,11 +160,7 @@ func (s *session) joinDirectories() {
 	groups := map[place][]Found{}
 	var order []place
 	for _, f := range s.result.Settings {
-		p := f.Secret
-		if !p.Set {
-			p = f.Client
-		}
-		at := place{path.Dir(p.File), f.Environment}
+		at := place{path.Dir(f.place().File), f.Environment}
 		if groups[at] == nil {
 			order = append(order, at)
 		}

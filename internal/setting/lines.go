@@ -149,30 +149,3 @@ func unescapeProperty(s string) string {
 	}
 	return b.String()
 }
-
-// reference marks a text that only stands for a value held elsewhere. What is
-// named is the reference; a default inside it is left out, as it can be the
-// secret.
-func reference(n *node) {
-	t := strings.TrimSpace(n.text)
-	switch {
-	case strings.HasPrefix(t, "${{") && strings.HasSuffix(t, "}}"):
-		n.unresolved = strings.TrimSpace(t[3 : len(t)-2])
-	case strings.HasPrefix(t, "@Microsoft.KeyVault("):
-		n.unresolved = "@Microsoft.KeyVault(...)"
-	case strings.HasPrefix(t, "${") && strings.HasSuffix(t, "}") && strings.Count(t, "${") == 1:
-		name, fallback, has := strings.Cut(t[2:len(t)-1], ":")
-		if has && strings.Trim(fallback, "-") != "" {
-			n.note = "${" + name + "} has a default, which is what is read here"
-			n.text = strings.TrimPrefix(fallback, "-")
-			return
-		}
-		n.unresolved = "${" + name + "}"
-	case strings.HasPrefix(t, "$(") && strings.HasSuffix(t, ")"):
-		n.unresolved = t
-	case strings.HasPrefix(t, "$__") && strings.HasSuffix(t, "}"):
-		n.unresolved = t
-	case strings.HasPrefix(t, "{{") && strings.HasSuffix(t, "}}"):
-		n.unresolved = "a template"
-	}
-}

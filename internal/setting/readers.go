@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -77,10 +76,13 @@ func dotenvNode(s *source, raw bool) *node {
 func expand(n, earlier *node) {
 	reference(n)
 	name, ok := strings.CutPrefix(n.unresolved, "${")
-	if other := earlier.get(strings.TrimSuffix(name, "}")); ok && other != nil {
+	name = strings.TrimSuffix(name, "}")
+	if other := earlier.get(name); ok && other != nil {
 		n.text, n.unresolved = other.text, other.unresolved
-		n.note = n.key + " refers to " + other.key + ", which not every reader of .env files follows"
+		n.note = n.key + " refers to " + name + ", which not every reader of .env files follows"
+		return
 	}
+	fallback(n, ":-", "-")
 }
 
 func readJSON(_ *session, s *source) ([]Found, error) {
@@ -145,14 +147,17 @@ func readProperties(_ *session, s *source) ([]Found, error) {
 	return all, err
 }
 
-var springFile = regexp.MustCompile(`^(?:application|bootstrap)-([^.]+)\.`)
+var springFile = lazy(`^(?:application|bootstrap)-([^.]+)\.`)
 
 // spring reads one document of a Spring configuration. Its profile, from the
 // document or the file name, names the environment.
 func spring(name string, doc *node) []Found {
 	fields := flatten(doc, nil, nil)
+	for _, f := range fields {
+		fallback(f.value, ":")
+	}
 	profile := ""
-	if m := springFile.FindStringSubmatch(path.Base(name)); m != nil {
+	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {
 		profile = m[1]
 	}
 	for _, f := range fields {
@@ -259,10 +264,10 @@ func readXML(_ *session, s *source) ([]Found, error) {
 	}
 }
 
-var xmlValue = regexp.MustCompile(`\svalue\s*=\s*("[^"]*"|'[^']*')`)
+var xmlValue = lazy(`\svalue\s*=\s*("[^"]*"|'[^']*')`)
 
 func attribute(text string, begin, end int) (int, int) {
-	m := xmlValue.FindStringSubmatchIndex(text[begin:end])
+	m := xmlValue().FindStringSubmatchIndex(text[begin:end])
 	if m == nil {
 		return begin, begin
 	}

@@ -119,6 +119,7 @@ type node struct {
 	text       string // as the consumer sees it
 	unresolved string // the reference that stands in place of a text
 	note       string
+	pinned     bool // a Key Vault reference with a version
 	src        *source
 	start, end int // of the value as written, with quotes; equal when unknown
 	items      []*node

@@ -1,13 +1,12 @@
 package setting
 
 import (
-	"regexp"
 	"strings"
 )
 
 var (
-	hclBlock  = regexp.MustCompile(`^\s*([a-z_]+)((?:\s+"[^"]*")*)\s*\{`)
-	hclAssign = regexp.MustCompile(`^\s*"?([A-Za-z_][\w-]*)"?\s*=\s*`)
+	hclBlock  = lazy(`^\s*([a-z_]+)((?:\s+"[^"]*")*)\s*\{`)
+	hclAssign = lazy(`^\s*"?([A-Za-z_][\w-]*)"?\s*=\s*`)
 )
 
 // readTerraform reads assignments of literal strings with the blocks around
@@ -35,7 +34,7 @@ func readTerraform(_ *session, s *source) ([]Found, error) {
 			return
 		}
 		top := stack[len(stack)-1]
-		if m := hclBlock.FindStringSubmatch(line); m != nil && len(stack) < maxDepth {
+		if m := hclBlock().FindStringSubmatch(line); m != nil && len(stack) < maxDepth {
 			block := &node{kind: mapping, src: s, key: strings.Join(strings.Fields(strings.ReplaceAll(m[1]+m[2], `"`, "")), ".")}
 			top.items = append(top.items, block)
 			if !strings.HasSuffix(trimmed, "}") {
@@ -49,7 +48,7 @@ func readTerraform(_ *session, s *source) ([]Found, error) {
 			}
 			return
 		}
-		m := hclAssign.FindStringSubmatchIndex(line)
+		m := hclAssign().FindStringSubmatchIndex(line)
 		if m == nil {
 			return
 		}
@@ -77,7 +76,7 @@ func hclValue(s *source, text string, at int) *node {
 		text = strings.TrimRight(text, " \t")
 		n.end, n.unresolved = at+len(text), "an expression"
 		if strings.HasPrefix(text, "var.") || strings.HasPrefix(text, "data.") || strings.HasPrefix(text, "local.") {
-			n.unresolved = text
+			n.unresolved = named(text, "", "", "an expression")
 		}
 		return n
 	}
