@@ -58,6 +58,8 @@ func TestNothingLeaks(t *testing.T) {
 		{name: "offline", args: []string{"doctor", "--no-network", "-o", "json"}},
 		{name: "from files", args: []string{"doctor", "--from", files, "--fast", "-v"}},
 		{name: "from files, json", args: []string{"doctor", "--from", files, "--fast", "-o", "json"}},
+		{name: "drift", args: []string{"drift", files}},
+		{name: "drift, json", args: []string{"drift", files, "-o", "json", "-v"}},
 		{name: "no such host", args: []string{"doctor", "--authority", "https://127.0.0.1:1", "-v"}},
 		{name: "page in place of Entra", args: []string{"doctor", "--authority", bad, "-o", "json"}},
 		{name: "operator refused", args: []string{"doctor", "--fast"}, env: map[string]string{"AZURE_CLIENT_SECRET": "x", "CREDSMITH_OPERATOR_CLIENT_SECRET": value}},

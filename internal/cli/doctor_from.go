@@ -85,8 +85,7 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 		return err
 	}
 	if len(result.Settings) == 0 {
-		fmt.Fprintln(p.Stderr, "credsmith: no setting was found in these files")
-		fmt.Fprintln(p.Stderr, "hint: docs/settings.md lists the files that are read")
+		p.showNothingFound()
 		run.open = true
 	}
 	return fromExit(run.broken, run.open || len(result.Errors) > 0)

@@ -56,11 +56,16 @@ func placeKey(f setting.Found) string {
 	return strings.Join([]string{f.Consumer, f.Name, f.Origin, fmt.Sprint(f.Client.Line, f.Client.Column, f.Tenant.Line, f.Tenant.Column), f.Client.File, f.Tenant.File}, "\n")
 }
 
-// showUnread says on standard error what could not be read, and how many.
+// showUnread says on standard error what could not be read.
 func (p *program) showUnread(errs []*setting.Error) {
 	for _, e := range errs {
 		fmt.Fprintln(p.Stderr, "credsmith: "+oneLine(e.Error()))
 	}
+}
+
+func (p *program) showNothingFound() {
+	fmt.Fprintln(p.Stderr, "credsmith: no setting was found in these files")
+	fmt.Fprintln(p.Stderr, "hint: docs/settings.md lists the files that are read")
 }
 
 // fromExit is the exit code of a command over settings in files.
