@@ -144,6 +144,7 @@ func readCompose(s *session, src *source) ([]Found, error) {
 	dir := path.Dir(src.name)
 	beside := &node{kind: mapping, src: src}
 	if data, err := s.load(path.Join(dir, ".env")); err == nil {
+		s.included[path.Join(dir, ".env")] = true
 		if env, err := newSource(path.Join(dir, ".env"), data); err == nil {
 			beside = dotenvNode(env, false)
 		}
@@ -158,6 +159,7 @@ func readCompose(s *session, src *source) ([]Found, error) {
 				s.fail(src.name, src.errorAt(file.start, errors.New("env_file cannot be read: it does not exist in the tree, or is not a readable file")))
 				continue
 			}
+			s.included[name] = true
 			env, err := newSource(name, data)
 			if err != nil {
 				s.fail(name, err)

@@ -27,6 +27,7 @@ type session struct {
 	fsys      fs.FS
 	result    Result
 	manifests map[string][]*node // Kubernetes documents by directory
+	included  map[string]bool    // files that a compose file reads
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
@@ -38,7 +39,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -58,6 +59,9 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 				return nil
 			}
 			seen[name] = len(seen) + 1
+			if name != root && example(path.Base(name)) {
+				return nil
+			}
 			s.file(name)
 			return nil
 		})
@@ -66,6 +70,7 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 		}
 	}
 	s.kubernetes()
+	s.dropIncluded()
 	s.joinDirectories()
 	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
 		p, q := a.place(), b.place()
@@ -138,6 +143,39 @@ func (s *session) file(name string) {
 		}
 	}
 	s.result.Settings = append(s.result.Settings, found...)
+}
+
+// example knows files that show which settings there are and hold none.
+func example(base string) bool {
+	for word := range strings.SplitSeq(strings.ToLower(base), ".") {
+		if slices.Contains([]string{"example", "sample", "template", "dist", "tmpl", "tpl"}, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropIncluded leaves out what a file holds when a compose service that reads
+// the file was found with the same parts: it is one setting, not two.
+func (s *session) dropIncluded() {
+	parts := func(f Found) [3]Part { return [3]Part{f.Tenant, f.Client, f.Secret} }
+	used := map[Part]bool{}
+	for _, f := range s.result.Settings {
+		if f.Consumer != "compose" {
+			continue
+		}
+		for _, p := range parts(f) {
+			used[p] = true
+		}
+	}
+	s.result.Settings = slices.DeleteFunc(s.result.Settings, func(f Found) bool {
+		for _, p := range parts(f) {
+			if p.Set && (!s.included[p.File] || !used[p]) {
+				return false
+			}
+		}
+		return f.Consumer != "compose"
+	})
 }
 
 func (s *session) load(name string) ([]byte, error) {

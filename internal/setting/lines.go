@@ -58,12 +58,12 @@ func parseINI(s *source) (*node, error) {
 func parseProperties(s *source) ([]*node, error) {
 	doc := &node{kind: mapping, src: s}
 	docs := []*node{doc}
-	var open *node
+	var open *property
 	s.each(func(line string, at int) {
 		body := strings.TrimLeft(line, " \t\f")
 		at += len(line) - len(body)
 		if open != nil {
-			open = continueProperty(open, body, at)
+			open = open.add(body, at)
 			return
 		}
 		if body == "#---" || body == "!---" {
@@ -89,7 +89,7 @@ func parseProperties(s *source) ([]*node, error) {
 		start := at + len(body) - len(rest)
 		n := &node{key: unescapeProperty(body[:end]), src: s, start: start, end: start}
 		doc.items = append(doc.items, n)
-		open = continueProperty(n, rest, start)
+		open = (&property{n: n}).add(rest, start)
 	})
 	for _, d := range docs {
 		for _, n := range d.items {
@@ -99,17 +99,24 @@ func parseProperties(s *source) ([]*node, error) {
 	return docs, nil
 }
 
-// continueProperty adds a line to n and returns n while more are to follow.
-func continueProperty(n *node, body string, at int) *node {
+// property is a value that may go on over lines.
+type property struct {
+	n    *node
+	text strings.Builder
+}
+
+// add adds a line, and returns p while more are to follow.
+func (p *property) add(body string, at int) *property {
 	trimmed := strings.TrimRight(body, `\`)
 	more := (len(body)-len(trimmed))%2 == 1
-	n.end = at + len(body)
+	p.n.end = at + len(body)
 	if more {
 		body = body[:len(body)-1]
 	}
-	n.text += unescapeProperty(body)
+	p.text.WriteString(unescapeProperty(body))
+	p.n.text = p.text.String() // no copy
 	if more {
-		return n
+		return p
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func readDotenv(_ *session, s *source) ([]Found, error) {
 }
 
 func dotenvNode(s *source, raw bool) *node {
-	root := &node{kind: mapping, src: s}
+	root, earlier := &node{kind: mapping, src: s}, map[string]*node{}
 	for _, e := range ParseDotenv([]byte(s.text)).entries {
 		n := &node{key: e.key, text: e.value, src: s, start: e.start, end: e.end}
 		switch {
@@ -65,24 +65,24 @@ func dotenvNode(s *source, raw bool) *node {
 			n.note = "readers of .env files do not agree on quotes: docker run --env-file keeps them"
 		}
 		if !raw && e.quote != '\'' {
-			expand(n, root)
+			expand(n, earlier)
 		}
-		root.items = append(root.items, n)
+		root.items, earlier[n.key] = append(root.items, n), n
 	}
 	return root
 }
 
 // expand puts an earlier variable of the file in place of a reference to it.
-func expand(n, earlier *node) {
+func expand(n *node, earlier map[string]*node) {
 	reference(n)
 	name, ok := strings.CutPrefix(n.unresolved, "${")
 	name = strings.TrimSuffix(name, "}")
-	if other := earlier.get(name); ok && other != nil {
+	if other := earlier[name]; ok && other != nil {
 		n.text, n.unresolved = other.text, other.unresolved
 		n.note = n.key + " refers to " + name + ", which not every reader of .env files follows"
 		return
 	}
-	fallback(n, ":-", "-")
+	fallback(n, shellDefault())
 }
 
 func readJSON(_ *session, s *source) ([]Found, error) {
@@ -154,7 +154,7 @@ var springFile = lazy(`^(?:application|bootstrap)-([^.]+)\.`)
 func spring(name string, doc *node) []Found {
 	fields := flatten(doc, nil, nil)
 	for _, f := range fields {
-		fallback(f.value, ":")
+		fallback(f.value, springDefault())
 	}
 	profile := ""
 	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {

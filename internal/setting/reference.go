@@ -37,20 +37,20 @@ func variable(t string) bool {
 	return strings.HasPrefix(t, "${") && strings.HasSuffix(t, "}") && strings.Count(t, "${") == 1
 }
 
-// fallback takes the default of a ${NAME...default} for the text, in formats
-// whose reader does so: after any of the separators, the longest first.
-func fallback(n *node, separators ...string) {
-	t := strings.TrimSpace(n.text)
-	if n.unresolved == "" || !variable(t) {
+// The forms of a default, by the reader that takes it.
+var (
+	springDefault = lazy(`(?s)^\$\{[^:}]*:(.*)\}$`)
+	shellDefault  = lazy(`(?s)^\$\{[A-Za-z_][A-Za-z0-9_]*:?-(.*)\}$`)
+)
+
+// fallback takes the default of a reference for the text.
+func fallback(n *node, form *regexp.Regexp) {
+	m := form.FindStringSubmatch(strings.TrimSpace(n.text))
+	if n.unresolved == "" || !variable(strings.TrimSpace(n.text)) || m == nil {
 		return
 	}
-	for _, separator := range separators {
-		if _, text, ok := strings.Cut(t[2:len(t)-1], separator); ok {
-			n.note = n.unresolved + " has a default, which is what is read here"
-			n.text, n.unresolved = text, ""
-			return
-		}
-	}
+	n.note = n.unresolved + " has a default, which is what is read here"
+	n.text, n.unresolved = m[1], ""
 }
 
 var nameOnly = lazy(`^[A-Za-z_][A-Za-z0-9_.-]{0,79}$`)
