@@ -27,8 +27,8 @@ func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
 		ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted,
-		ruleCorrected, ruleCleanedID, ruleTrueClientID, ruleElsewhere, ruleOtherApp, ruleAgain,
-		ruleBusy, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
+		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
+		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {
 		var ok bool
 		if f, ok = rule(o); ok {
@@ -189,6 +189,10 @@ func describe(a Attempt) string {
 		return "the same at tenant " + a.Request.TenantID
 	case OtherClientID, TrueClientID:
 		return fmt.Sprintf("the value with client id %s (%s)", a.Request.ClientID, a.App.DisplayName)
+	case OtherCopy:
+		return "another copy of the setting"
+	case ValueAbroad:
+		return "the same value and client id at tenant " + a.Request.TenantID
 	case Reshaped:
 		return "the same parameters sent as a proper form"
 	}
