@@ -67,13 +67,14 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 		return usage("name a file with certificates in PEM", "%w", err)
 	}
 	defer client.CloseIdleConnections()
-	run := &fromRun{program: p, flags: f, known: neighboursOf(result.Settings), pace: newPacer(f.fast)}
+	run := &fromRun{program: p, flags: f, pace: newPacer(f.fast)}
 	run.signIn = func(authority string) diagnose.SignIn { return token.New(authority, client) }
+	run.key = p.memory(&run.base)
+	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
+	run.known = neighboursOf(jobs)
 	if err := run.means(client); err != nil {
 		return err
 	}
-	run.key = p.memory(&run.base)
-	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	p.showUnread(result.Errors)
 	run.announce(jobs)
 	if p.json {
@@ -122,9 +123,7 @@ func (r *fromRun) means(client *http.Client) error {
 	var c diagnose.Case
 	reader, err := r.reader(r.flags, client, &c)
 	r.base.Reader = reader
-	if len(c.KnownTenants) > 0 {
-		r.known.all = append(c.KnownTenants, r.known.all...)
-	}
+	r.known.tenants = append(c.KnownTenants, r.known.tenants...)
 	return err
 }
 
@@ -157,7 +156,8 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 	}
 	c := diagnose.Case{
 		Setting: j.setting, Fingerprint: j.print, Scope: scopeFor(r.flags.scope, j.setting.Authority),
-		KnownTenants: r.known.tenants(j.setting), Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
+		KnownTenants: r.known.tenantsFor(j.setting), Known: r.known.settingsFor(j),
+		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
 	}
 	means := r.base
 	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))

@@ -228,10 +228,22 @@ func TestTrusted(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	t.Parallel()
 	other, third := strings.Replace(homeTenant, "a1", "a2", 1), "contoso.com"
-	a, b, c, d := place(1, clientID(0), "x"), place(2, clientID(1), "x"), place(3, clientID(0), "x"), place(4, clientID(2), "x")
-	b.TenantID, c.TenantID, d.TenantID = third, other, "<your tenant>"
-	n := neighboursOf([]setting.Found{a, b, c, d})
-	if got := n.tenants(a.Setting); strings.Join(got, " ") != other+" "+third+" "+other {
+	mine, elsewhere, copied, noTenant := place(1, clientID(0), "x"), place(2, clientID(1), "x"), place(3, clientID(0), "y"), place(4, clientID(2), "z")
+	elsewhere.TenantID, copied.TenantID, noTenant.TenantID = third, other, "<your tenant>"
+	all := []setting.Found{mine, elsewhere, copied, noTenant}
+	for i := range 100 {
+		all = append(all, place(10+i, clientID(10+i), fmt.Sprintf("v%d", i)))
+	}
+	jobs, _ := jobsOf(all, secret.NewKey(), atDefault)
+	n := neighboursOf(jobs)
+	if got := n.tenantsFor(mine.Setting); strings.Join(got, " ") != other+" "+third {
 		t.Errorf("tenants to try: %v, want that of the same app first", got)
+	}
+	var got []string
+	for _, s := range n.settingsFor(jobs[0]) {
+		got = append(got, s.Origin)
+	}
+	if len(got) < 3 || got[0] != "f:3:1" || got[1] != "f:2:1" || len(got) > 3*maxNeighbours || strings.Contains(strings.Join(got, " "), "f:1:1 ") {
+		t.Errorf("settings to try: %v, want the copy, then who has the same value, then some of the tenant", got)
 	}
 }

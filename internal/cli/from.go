@@ -134,38 +134,3 @@ func jobsOf(all []setting.Found, key secret.Key, authority func(entra.Setting) (
 	}
 	return jobs, index
 }
-
-// neighbours answers which other tenants the settings of a run name, those of
-// the same app first.
-type neighbours struct {
-	byApp map[string][]string
-	all   []string
-}
-
-// maxNeighbours is more than a diagnosis tries.
-const maxNeighbours = 8
-
-func neighboursOf(all []setting.Found) neighbours {
-	n := neighbours{byApp: map[string][]string{}}
-	add := func(list []string, tenant string) []string {
-		if len(list) >= maxNeighbours || slices.ContainsFunc(list, func(t string) bool { return strings.EqualFold(t, tenant) }) {
-			return list
-		}
-		return append(list, tenant)
-	}
-	for _, f := range all {
-		tenant := entra.CleanIdentifier(f.TenantID)
-		if form := entra.FormOfTenant(tenant); form != entra.TenantGUID && form != entra.TenantDomain {
-			continue
-		}
-		app := strings.ToLower(entra.CleanIdentifier(f.ClientID))
-		n.byApp[app] = add(n.byApp[app], tenant)
-		n.all = add(n.all, tenant)
-	}
-	return n
-}
-
-func (n neighbours) tenants(s entra.Setting) []string {
-	list := slices.Concat(n.byApp[strings.ToLower(entra.CleanIdentifier(s.ClientID))], n.all)
-	return slices.DeleteFunc(list, func(t string) bool { return strings.EqualFold(t, entra.CleanIdentifier(s.TenantID)) })
-}
