@@ -91,6 +91,8 @@ func TestFindKinds(t *testing.T) {
 			[]string{"kubernetes [production]  k8s/prod/app.yaml:12:20 k8s/prod/app.yaml:11:20 k8s/prod/app.yaml:5:18"}},
 		{"a Secret that is not here", map[string]string{"cron.yaml": "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: n}\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: c, env: [{name: AZURE_TENANT_ID, value: <T>}, {name: AZURE_CLIENT_ID, value: <C>}, {name: AZURE_CLIENT_SECRET, valueFrom: {secretKeyRef: {name: s, key: k}}}]}]}}}}}\n"},
 			[]string{"kubernetes []  cron.yaml:4:107 cron.yaml:4:177 cron.yaml:4:270=Secret s, key k"}},
+		{"anchors and merge keys", map[string]string{"values.yaml": "a: &a {tenantId: wrong, clientId: <C>}\nb: &b {tenantId: <T>, clientId: wrong}\nazure:\n  clientSecret: !!str &s <S>\n  <<: [*b, *a]\n  clientId: <C>\n"},
+			[]string{"helm []  values.yaml:1:18 values.yaml:1:35 - read \"wrong\"", "helm []  values.yaml:2:18 values.yaml:2:66 - read \"wrong\"", "helm []  values.yaml:2:18 values.yaml:6:13 values.yaml:4:26"}},
 		{"helm values", map[string]string{"chart/values-prod.yaml": "auth:\n  azure:\n    tenantId: \"<T>\"\n    clientId: <C>\n    clientSecret: <S>\n"},
 			[]string{"helm [production]  chart/values-prod.yaml:3:15 chart/values-prod.yaml:4:15 chart/values-prod.yaml:5:19"}},
 		{"terraform", map[string]string{"infra/main.tf": "provider \"azurerm\" {\n  features {}\n  tenant_id     = \"<T>\"\n  client_id     = \"<C>\"\n  client_secret = var.client_secret # later\n}\n", "vars/staging.tfvars": "tenant_id = \"<T>\"\nclient_id = \"<C>\"\nclient_secret = \"<S>\"\n"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -193,7 +194,7 @@ func (c *yamlReader) alias(from *yaml.Node, depth int) (*node, error) {
 
 // entries adds keys and values, which take turns in content.
 func (c *yamlReader) entries(n *node, content []*yaml.Node, depth int) error {
-	var merged []*node
+	var merged []*node // maps
 	for i := 0; i+1 < len(content); i += 2 {
 		child, err := c.node(content[i+1], depth+1)
 		if err != nil {
@@ -201,12 +202,10 @@ func (c *yamlReader) entries(n *node, content []*yaml.Node, depth int) error {
 		}
 		if content[i].Tag == "!!merge" {
 			// A list of maps merges them all, the first before the others.
-			maps := []*node{child}
 			if child.kind == list {
-				maps = child.items
-			}
-			for _, m := range maps {
-				merged = append(m.items[:len(m.items):len(m.items)], merged...)
+				merged = append(merged, child.items...)
+			} else {
+				merged = append(merged, child)
 			}
 			continue
 		}
@@ -214,9 +213,15 @@ func (c *yamlReader) entries(n *node, content []*yaml.Node, depth int) error {
 		own.key = content[i].Value
 		n.items = append(n.items, &own)
 	}
-	if len(merged) > 0 { // what the map sets itself counts, so merged keys come first
-		n.items = append(merged, n.items...)
+	if len(merged) == 0 {
+		return nil
 	}
+	// The last of a key counts: what the map sets itself, then the first map.
+	var items []*node
+	for _, m := range slices.Backward(merged) {
+		items = append(items, m.items...)
+	}
+	n.items = append(items, n.items...)
 	return nil
 }
 
