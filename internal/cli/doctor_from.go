@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -140,6 +141,17 @@ func (r *fromRun) announce(jobs []*job) {
 	}
 }
 
+var plainPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w./+@~][\w./+@~-]*$`) })
+
+// proveFrom names the file in a command that would else read the environment.
+func proveFrom(run, file string) string {
+	rest, ok := strings.CutPrefix(run, "credsmith doctor")
+	if !ok || !plainPath().MatchString(file) {
+		return run
+	}
+	return "credsmith doctor --from " + file + rest
+}
+
 func count(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
@@ -171,6 +183,9 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 	report, err := diagnose.Run(ctx, c, means)
 	if err != nil {
 		return report, fmt.Errorf("diagnose %s: %w", j.setting.Origin, err)
+	}
+	for i := range report.Fix {
+		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0].Secret.File)
 	}
 	return report, nil
 }

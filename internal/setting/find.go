@@ -62,7 +62,7 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 			if name != root && example(path.Base(name)) {
 				return nil
 			}
-			s.file(name)
+			s.file(name, name == root)
 			return nil
 		})
 		if err != nil {
@@ -114,10 +114,12 @@ func (s *session) fail(name string, err error) {
 	s.result.Errors = append(s.result.Errors, &Error{File: name, Err: err})
 }
 
-func (s *session) file(name string) {
+// file reads one file. One that was named is read whatever it is called: its
+// content then tells the kind.
+func (s *session) file(name string, given bool) {
 	base := strings.ToLower(path.Base(name))
 	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(base) })
-	if i < 0 {
+	if i < 0 && !given {
 		return
 	}
 	data, err := s.load(name)
@@ -132,6 +134,9 @@ func (s *session) file(name string) {
 	if err != nil {
 		s.fail(name, err)
 		return
+	}
+	if i < 0 {
+		i = slices.IndexFunc(readers(), func(r reader) bool { return r.kind == kindOf(src.text) })
 	}
 	found, err := readers()[i].read(s, src)
 	if err != nil {

@@ -41,6 +41,27 @@ func readers() []reader {
 	}
 }
 
+var (
+	looksINI    = lazy(`(?m)^\[[^\[\]\n]+\]\s*$`)
+	looksDotenv = lazy(`(?m)^(?:export )?[A-Za-z_][A-Za-z0-9_]*=`)
+)
+
+// kindOf guesses the kind of a file that its name does not tell.
+func kindOf(text string) string {
+	text = strings.TrimSpace(strings.TrimPrefix(text, mark))
+	switch {
+	case strings.HasPrefix(text, "{"):
+		return "json"
+	case strings.HasPrefix(text, "<"):
+		return "xml"
+	case looksINI().MatchString(text):
+		return "ini"
+	case looksDotenv().MatchString(text):
+		return "dotenv"
+	}
+	return "yaml"
+}
+
 func isDotenv(base string) bool {
 	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list" || base == ".envrc"
 }

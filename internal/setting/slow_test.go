@@ -141,6 +141,27 @@ func TestOneSettingOnce(t *testing.T) {
 	}
 }
 
+// TestNamedFile: what a file that is named holds tells its kind.
+func TestNamedFile(t *testing.T) {
+	t.Parallel()
+	for kind, text := range map[string]string{
+		"json": "{\"AzureAd\": {\"TenantId\": \"<T>\", \"ClientId\": \"<C>\", \"ClientSecret\": \"<S>\"}}",
+		"xml":  "<a><add key='ida:TenantId' value='<T>'/><add key='ida:ClientId' value='<C>'/><add key='ida:ClientSecret' value='<S>'/></a>",
+		"ini":  "# x\n[auth.azuread]\nclient_id=<C>\nclient_secret=<S>\ntenant_id=<T>\n",
+		"env":  "# x\nexport AZURE_TENANT_ID=<T>\nAZURE_CLIENT_ID=<C>\nAZURE_CLIENT_SECRET=<S>\n",
+		"yaml": "azure:\n  tenant-id: <T>\n  client-id: <C>\n  client-secret: <S>\n",
+	} {
+		files := tree(map[string]string{"dir/settings": text})
+		named, err := setting.Find(context.Background(), files, "dir/settings")
+		if err != nil || len(named.Settings) != 1 || !named.Settings[0].Complete() || named.Settings[0].Value.Reveal() != canary {
+			t.Errorf("%s: %d settings, %v %v", kind, len(named.Settings), err, named.Errors)
+		}
+		if met, _ := setting.Find(context.Background(), files, "."); len(met.Settings) != 0 {
+			t.Errorf("%s: a file of no known name is read on the way", kind)
+		}
+	}
+}
+
 // fuzzFile reads any bytes as one kind of file, within five seconds.
 func fuzzFile(f *testing.F, name string, seeds ...string) {
 	for _, seed := range seeds {
