@@ -39,6 +39,7 @@ func TestNothingLeaks(t *testing.T) {
 	form := "grant_type=client_credentials&client_id=" + env["AZURE_CLIENT_ID"] + "&scope=x&client_secret=" + value
 	post := "POST /contoso.com/oauth2/v2.0/token HTTP/1.1\nHost: login.microsoftonline.com\n"
 	bad := htmlServer(t)
+	files := settingsWith(t, env, value)
 	tests := []struct {
 		name  string
 		args  []string
@@ -55,6 +56,10 @@ func TestNothingLeaks(t *testing.T) {
 		{name: "from stdin", args: []string{"doctor", "--secret-stdin", "--fast"}, stdin: value},
 		{name: "try", args: []string{"doctor", "--try", "graph", "-o", "json"}},
 		{name: "offline", args: []string{"doctor", "--no-network", "-o", "json"}},
+		{name: "from files", args: []string{"doctor", "--from", files, "--fast", "-v"}},
+		{name: "from files, json", args: []string{"doctor", "--from", files, "--fast", "-o", "json"}},
+		{name: "drift", args: []string{"drift", files}},
+		{name: "drift, json", args: []string{"drift", files, "-o", "json", "-v"}},
 		{name: "no such host", args: []string{"doctor", "--authority", "https://127.0.0.1:1", "-v"}},
 		{name: "page in place of Entra", args: []string{"doctor", "--authority", bad, "-o", "json"}},
 		{name: "operator refused", args: []string{"doctor", "--fast"}, env: map[string]string{"AZURE_CLIENT_SECRET": "x", "CREDSMITH_OPERATOR_CLIENT_SECRET": value}},
@@ -91,6 +96,39 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	searchFiles(t, home, value)
 	searchControl(t, lab, value)
+}
+
+// settingsWith returns a directory of files that hold the value in every state:
+// right, wrong, as a reference, and where it does not belong. It lies outside
+// of what is searched afterwards.
+func settingsWith(t *testing.T, env map[string]string, value string) string {
+	t.Helper()
+	dir := t.TempDir()
+	ids := "AZURE_TENANT_ID=" + env["AZURE_TENANT_ID"] + "\nAZURE_CLIENT_ID=" + env["AZURE_CLIENT_ID"] + "\n"
+	for name, text := range map[string]string{
+		".env":                  ids + "AZURE_CLIENT_SECRET=" + value + "\n",
+		"staging/cut.env":       ids + "AZURE_CLIENT_SECRET=" + value[:39] + "\n",
+		"prod/.env":             ids + "AZURE_CLIENT_SECRET=\"" + value + "\n",
+		"a/.env":                ids + "AZURE_CLIENT_SECRET=$(printf %s " + value + ")\n",
+		"b/.env":                ids + "AZURE_CLIENT_SECRET=${S:-" + value + "}\n",
+		"c/.env":                ids + "AZURE_CLIENT_SECRET=${" + value + "}\n",
+		"d/.env":                "AZURE_TENANT_ID=" + env["AZURE_TENANT_ID"] + "\nAZURE_CLIENT_ID=" + env["AZURE_CLIENT_ID"] + "\nAZURE_CLIENT_SECRET=$__file{" + value + "}\n",
+		"e/app.yaml":            "azure: {tenantId: x, clientId: ${{ " + value + " }}, clientSecret: '" + value + "'\n",
+		"f/main.tf":             "provider \"azurerm\" {\n  client_id = \"" + env["AZURE_CLIENT_ID"] + "\"\n  client_secret = var." + value + "\n}\n",
+		"g/appsettings.json":    `{"AzureAd": {"ClientId": "` + env["AZURE_CLIENT_ID"] + `", "ClientSecret": "@Microsoft.KeyVault(SecretUri=https://v/secrets/` + value + `/` + value + `)", ` + value + `}`,
+		"h/local.settings.json": `{"Values": {"AzureAd__ClientId": "` + env["AZURE_CLIENT_ID"] + `", "AzureAd__ClientSecret": "@Microsoft.KeyVault(SecretUri=https://v/secrets/` + value + `/` + value + `)"}}`,
+		"i/ci.yml":              "jobs: {a: {env: {AZURE_CLIENT_ID: '${{ secrets." + value + " }}', AZURE_CLIENT_SECRET: '{{ " + value + " }}'}}}\n",
+		"j/pod.yaml":            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: c, env: [{name: AZURE_CLIENT_ID, value: x}, {name: AZURE_CLIENT_SECRET, valueFrom: {secretKeyRef: {name: '" + value + "', key: '" + value + "'}}}]}]}\n",
+	} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 func searchFiles(t *testing.T, dir, value string) {

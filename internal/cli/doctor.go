@@ -37,6 +37,7 @@ type doctorFlags struct {
 	maxTries                       int
 	wait                           time.Duration
 	tenantSet, clientSet           bool
+	from                           []string
 }
 
 func (p *program) doctor() *cobra.Command {
@@ -58,8 +59,16 @@ _CLIENT_SECRET and _AUTHORITY_HOST, never from the setting. It needs
 Application.Read.All, and AuditLog.Read.All to see who removed a secret.
 CREDSMITH_GRAPH_URL names another Graph.
 
+With --from it diagnoses every setting found in files: .env, appsettings.json,
+Spring, compose, Kubernetes, Terraform and others (docs/settings.md lists them).
+Identical settings are tried once and reported at each place; what is partial,
+or a reference to somewhere else, is reported as such. A file that cannot be
+read is named on standard error and counts as "could not tell". A login host
+named in a file is used when it is Microsoft's or this machine; others are tried
+with --authority only.
+
 Failed sign-ins can raise your tenant's alarms: at most --max-tries token
-requests are sent, at most one a second.
+requests are sent for a setting, at most one a second to one app.
 
 ` + exitCodes,
 		Example: `# the setting of this environment
@@ -78,16 +87,24 @@ credsmith doctor --try graph https://graph.microsoft.com/v1.0/users
 # the error that the app printed, against the setting it should have
 credsmith doctor --error app.log
 
+# every setting in this directory, and in one file elsewhere
+credsmith doctor --from .
+credsmith doctor --from deploy --from ~/.azure/app.env -o json
+
 # only read the setting, ask nobody
 credsmith doctor --no-network`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.graphSet = cmd.Flags().Changed("graph")
 			f.tenantSet, f.clientSet = cmd.Flags().Changed("tenant"), cmd.Flags().Changed("client-id")
+			if cmd.Flags().Changed("from") {
+				return p.runDoctorFrom(cmd.Context(), f, args)
+			}
 			return p.runDoctor(cmd.Context(), f, args)
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringArrayVar(&f.from, "from", nil, "diagnose every setting in this file or directory; may be given again")
 	flags.StringVar(&f.tenant, "tenant", "", "tenant id or domain")
 	flags.StringVar(&f.clientID, "client-id", "", "client id")
 	flags.StringVar(&f.secretEnv, "secret-env", "", "environment variable that holds the secret")
@@ -99,7 +116,7 @@ credsmith doctor --no-network`,
 	flags.StringVar(&f.try, "try", "", "use the token once: graph")
 	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
 	flags.BoolVar(&f.offline, "no-network", false, "ask nobody, only read the setting")
-	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most")
+	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most, for each setting")
 	flags.BoolVar(&f.fast, "fast", false, "no pause between token requests")
 	flags.DurationVar(&f.wait, "wait", 0, "how long to watch a secret that may be new (default 30s when the directory says that it is)")
 	cmd.MarkFlagsMutuallyExclusive("secret-env", "secret-file", "secret-stdin")
@@ -143,28 +160,40 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error
 	if f.secretStdin && f.seen == "-" {
 		return c, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
 	}
-	if f.maxTries < 1 {
-		return c, usage("give a number from 1 up", "--max-tries %d leaves nothing to try", f.maxTries)
-	}
-	if f.wait < 0 {
-		return c, usage("give a time such as 2m", "--wait %s is negative", f.wait)
-	}
-	if len(args) > 0 && f.try == "" {
-		return c, usage("add --try graph to use the token on that address", "%q is one argument too many", args[0])
+	if err := f.check(args); err != nil {
+		return c, err
 	}
 	s, err := p.doctorSetting(f)
 	if err != nil {
 		return c, err
 	}
-	c = diagnose.Case{Setting: s, Scope: f.scope, MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
-	if c.Scope == "" {
-		c.Scope = entra.Clouds()[0].Graph + "/.default"
-		if cloud, ok := entra.CloudOf(s.Authority); ok {
-			c.Scope = cloud.Graph + "/.default"
-		}
-	}
+	c = diagnose.Case{Setting: s, Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
 	c.Seen, err = p.seenError(f.seen)
 	return c, err
+}
+
+func (f doctorFlags) check(args []string) error {
+	if f.maxTries < 1 {
+		return usage("give a number from 1 up", "--max-tries %d leaves nothing to try", f.maxTries)
+	}
+	if f.wait < 0 {
+		return usage("give a time such as 2m", "--wait %s is negative", f.wait)
+	}
+	if len(args) > 0 && f.try == "" {
+		return usage("add --try graph to use the token on that address", "%q is one argument too many", args[0])
+	}
+	return nil
+}
+
+// scopeFor is the scope of the flag, else that of the Graph beside the authority.
+func scopeFor(flag, authority string) string {
+	if flag != "" {
+		return flag
+	}
+	if cloud, ok := entra.CloudOf(authority); ok {
+		return cloud.Graph + "/.default"
+	}
+	return entra.Clouds()[0].Graph + "/.default"
 }
 
 func (p *program) doctorSetting(f doctorFlags) (entra.Setting, error) {

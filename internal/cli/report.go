@@ -12,7 +12,14 @@ func (g page) report(r diagnose.Report) {
 	g.headline(r)
 	g.line("")
 	g.row("setting", "app %s in tenant %s, from %s", r.Setting.ClientID, r.Setting.TenantID, r.Setting.Origin)
-	v := r.Setting.Value
+	g.row("value", "%s", valueLine(r.Setting.Value))
+	if e := r.Error; e != nil {
+		g.row("error", "%s", errorLine(*e))
+	}
+	g.details(r)
+}
+
+func valueLine(v diagnose.ValueFacts) string {
 	value := fmt.Sprintf("%d characters, %s", v.Length, v.Shape)
 	if v.Hint != "" {
 		value += ", begins " + v.Hint
@@ -20,11 +27,7 @@ func (g page) report(r diagnose.Report) {
 	if v.Fingerprint != "" {
 		value += ", fingerprint " + v.Fingerprint[:8]
 	}
-	g.row("value", "%s", value)
-	if e := r.Error; e != nil {
-		g.row("error", "%s", errorLine(*e))
-	}
-	g.details(r)
+	return value
 }
 
 func (g page) headline(r diagnose.Report) {

@@ -27,8 +27,8 @@ func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
 		ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted,
-		ruleCorrected, ruleCleanedID, ruleTrueClientID, ruleElsewhere, ruleOtherApp, ruleAgain,
-		ruleBusy, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
+		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
+		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {
 		var ok bool
 		if f, ok = rule(o); ok {
@@ -81,7 +81,7 @@ func commonEvidence(o *Observations) []Evidence {
 		found = append(found, Evidence{FromAudit, "the audit log could not be read (AuditLog.Read.All is needed): " + o.Directory.ChangesErr.Error(), "Microsoft Graph"})
 	}
 	if len(o.Attempts) > 0 {
-		found = append(found, Evidence{FromProbe, sent(o.sent()), o.Case.Setting.Authority})
+		found = append(found, Evidence{FromProbe, sent(o.requests()), o.Case.Setting.Authority})
 	}
 	return found
 }
@@ -191,6 +191,10 @@ func describe(a Attempt) string {
 		return "the same at tenant " + a.Request.TenantID
 	case OtherClientID, TrueClientID:
 		return fmt.Sprintf("the value with client id %s (%s)", a.Request.ClientID, a.App.DisplayName)
+	case OtherCopy:
+		return "another copy of the setting"
+	case ValueAbroad:
+		return "the same value and client id at tenant " + a.Request.TenantID
 	case Reshaped:
 		return "the same parameters sent as a proper form"
 	}

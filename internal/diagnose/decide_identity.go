@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/credsmith/credsmith/internal/entra"
 )
@@ -40,8 +41,36 @@ func ruleTenant(o *Observations) (finding, bool) {
 		if f.cause == "tenant-unknown" {
 			f.also = []Also{{"tenant-wrong", Confirmed}}
 		}
+		f.also = append(f.also, behind(o, a, &f)...)
 	}
 	return f, true
+}
+
+// behind is the next fault once the tenant is right.
+func behind(o *Observations, a Attempt, f *finding) []Also {
+	if slip, ok := o.slipOf(); ok {
+		f.evidence = append(f.evidence, probed(slip))
+		var also []Also
+		for _, s := range slip.Slips {
+			if c := (Also{causeOfSlip(s), Confirmed}); !slices.Contains(also, c) {
+				also = append(also, c)
+			}
+		}
+		return append(also, nextFault(slip)...)
+	}
+	switch code := a.code(); {
+	case a.accepted():
+		return nil
+	case code == 7000222:
+		return []Also{{"secret-expired", Likely}}
+	case aboutValue(code):
+		return []Also{{"secret-unknown", Likely}}
+	default:
+		if c, ok := causeOfCode(code); ok {
+			return []Also{{c, Confirmed}}
+		}
+	}
+	return nil
 }
 
 func ruleCleanedID(o *Observations) (finding, bool) {
@@ -89,9 +118,7 @@ func ruleElsewhere(o *Observations) (finding, bool) {
 		f.cause, f.summary = "authority-common", ""
 		f.steps = []Fix{{Do: "Set the tenant id to " + a.Request.TenantID + "."}}
 	}
-	if !a.accepted() {
-		f.also = []Also{{"secret-unknown", Likely}} // past the look-up, the value was refused there too
-	}
+	f.also = behind(o, a, &f)
 	return f, true
 }
 
@@ -111,11 +138,25 @@ func ruleOtherApp(o *Observations) (finding, bool) {
 	case appUnknown(first.code()) && !entra.IsGUID(o.Case.Setting.ClientID):
 		f.cause, f.app = "client-id-malformed", a.App
 		f.summary = fmt.Sprintf("The client id is not a GUID; the value belongs to '%s' (%s).", a.App.DisplayName, a.App.ClientID)
+	case pairedElsewhere(o, a, &f):
 	case appUnknown(first.code()):
 		f.cause, f.app = "client-id-unknown", a.App
 		f.summary = fmt.Sprintf("No app with this client id exists in the tenant; the value belongs to '%s' (%s).", a.App.DisplayName, a.App.ClientID)
 	}
 	return f, true
+}
+
+// pairedElsewhere: another copy holds the value with the client id that works,
+// so it is the client id that is wrong here.
+func pairedElsewhere(o *Observations, a Attempt, f *finding) bool {
+	s, ok := o.pairing(a.App.ClientID)
+	if !ok {
+		return false
+	}
+	f.cause, f.app = "client-id-of-other-app", a.App
+	f.summary = fmt.Sprintf("The client id is that of another app: %s holds this value with client id %s.", s.Origin, a.App.ClientID)
+	f.evidence = append(f.evidence, Evidence{FromFile, "the same value stands with client id " + a.App.ClientID, s.Origin})
+	return true
 }
 
 // ruleAppUnknown: the tenant is there, the app is not.

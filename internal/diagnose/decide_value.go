@@ -36,7 +36,7 @@ func undone(slips []secret.Slip) string {
 
 // ruleCorrected: the value works once a slip is undone. Nothing proves a slip better.
 func ruleCorrected(o *Observations) (finding, bool) {
-	a, ok := o.success(Corrected)
+	a, ok := o.slipOf()
 	if !ok {
 		return finding{}, false
 	}
@@ -47,7 +47,19 @@ func ruleCorrected(o *Observations) (finding, bool) {
 			f.also = append(f.also, Also{c, Confirmed})
 		}
 	}
+	f.also = append(f.also, nextFault(a)...)
 	return f, true
+}
+
+// nextFault is what stays wrong once a slip is undone.
+func nextFault(a Attempt) []Also {
+	switch a.code() {
+	case 7000222:
+		return []Also{{"secret-expired", Confirmed}} // the value as it is was not even known
+	case 53003:
+		return []Also{{"conditional-access", Confirmed}}
+	}
+	return nil
 }
 
 // shapeEvidence says what can be seen of the value without showing it.
@@ -142,7 +154,7 @@ func ruleValue(o *Observations) (finding, bool) {
 		return finding{}, false
 	}
 	for _, rule := range []func(*Observations) (finding, bool){
-		ruleSecretID, rulePlaceholder, ruleKnownRemoved, ruleHinted, ruleTruncated, ruleRemoved,
+		ruleSecretID, rulePlaceholder, ruleCopy, ruleKnownRemoved, ruleHinted, ruleTruncated, ruleRemoved,
 	} {
 		if f, ok := rule(o); ok {
 			f.evidence = append(append(shapeEvidence(o), asIs(o)...), f.evidence...)

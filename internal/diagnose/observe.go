@@ -29,6 +29,7 @@ type Case struct {
 	Seen         *aadsts.Failure // the error that the user saw; nil if none was given
 	Captured     *Captured       // the request that failed; nil if none was given
 	KnownTenants []string        // other tenants the app may live in
+	Known        []entra.Setting // other settings of the same run; those of another authority are never sent
 	Try          string          // address to use the token on; "" for none
 	Watch        time.Duration   // how long to watch a value that may be spreading; 0 for the default
 	MaxTries     int             // token requests at most; 0 for DefaultMaxTries
@@ -53,13 +54,15 @@ type Purpose string
 // The purposes.
 const (
 	AsIs          Purpose = "as-is"
-	Again         Purpose = "again"        // the same once more: answers that change mean propagation
-	Corrected     Purpose = "corrected"    // the value with slips undone
-	CleanedID     Purpose = "cleaned-id"   // tenant or client id without blanks and quotes
-	OtherTenant   Purpose = "other-tenant" // the same app at another known tenant
-	OtherClientID Purpose = "other-client" // the value with another app's client id
-	TrueClientID  Purpose = "true-client"  // the client id that belongs to the object id given
-	Reshaped      Purpose = "reshaped"     // a captured request's parameters, sent as they should be
+	Again         Purpose = "again"              // the same once more: answers that change mean propagation
+	Corrected     Purpose = "corrected"          // the value with slips undone
+	CleanedID     Purpose = "cleaned-id"         // tenant or client id without blanks and quotes
+	OtherTenant   Purpose = "other-tenant"       // the same app at another known tenant
+	OtherClientID Purpose = "other-client"       // the value with another app's client id
+	TrueClientID  Purpose = "true-client"        // the client id that belongs to the object id given
+	OtherCopy     Purpose = "other-copy"         // another copy of the setting, with its own value
+	ValueAbroad   Purpose = "other-tenant-value" // a refused value at another tenant that may have the app
+	Reshaped      Purpose = "reshaped"           // a captured request's parameters, sent as they should be
 )
 
 // Attempt is a token request and what came of it. One of Answer and Err is set.
@@ -167,11 +170,11 @@ func (o *Observations) triesLeft() int {
 	if limit == 0 {
 		limit = DefaultMaxTries
 	}
-	return limit - o.sent()
+	return limit - o.requests()
 }
 
-// sent is how many token requests the case has cost.
-func (o *Observations) sent() int {
+// requests is how many token requests the case has cost.
+func (o *Observations) requests() int {
 	n := len(o.Attempts)
 	for _, a := range o.Attempts {
 		n += a.Repeats

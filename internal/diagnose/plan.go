@@ -55,7 +55,7 @@ func Next(o *Observations) (Experiment, bool) {
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
 		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
-		askOtherTenants, askCorrections, askAgain, askSearch, askHolders, askResource,
+		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource,
 	} {
 		e, ok := question(o)
 		if !ok || e.Kind == Send && o.triesLeft() <= 0 {
@@ -204,7 +204,7 @@ func askOtherTenants(o *Observations) (Experiment, bool) {
 		return Experiment{}, false
 	}
 	s := o.Case.Setting
-	for _, tenant := range o.Case.KnownTenants {
+	for _, tenant := range o.tenants() {
 		tried := slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return entra.SameGUID(a.Request.TenantID, tenant) })
 		if tried || entra.SameGUID(tenant, o.tenant()) {
 			continue
@@ -278,7 +278,7 @@ func (o *Observations) looksLikeID() bool {
 }
 
 func askCorrections(o *Observations) (Experiment, bool) {
-	if o.settled() || o.count(Corrected) >= maxCorrections {
+	if !o.slipsOpen() || o.count(Corrected) >= maxCorrections {
 		return Experiment{}, false
 	}
 	for _, c := range o.Case.Setting.Value.Corrections() {
@@ -288,6 +288,9 @@ func askCorrections(o *Observations) (Experiment, bool) {
 		}
 		s := o.Case.Setting
 		s.Value = c.Value
+		if a, ok := o.abroad(); ok {
+			s.TenantID = a.Request.TenantID
+		}
 		a := attempt(Corrected, s, o.Case.Scope)
 		a.Slips = c.Slips
 		return send(a), true
@@ -298,7 +301,7 @@ func askCorrections(o *Observations) (Experiment, bool) {
 // askAgain repeats the request as it is. One refusal proves nothing: servers
 // learn of a secret one by one.
 func askAgain(o *Observations) (Experiment, bool) {
-	if o.settled() || !o.mayBeSpreading() {
+	if o.settled() || o.slipFound() || !o.mayBeSpreading() {
 		return Experiment{}, false
 	}
 	a := attempt(Again, o.Case.Setting, o.Case.Scope)
@@ -359,10 +362,12 @@ func askSearch(o *Observations) (Experiment, bool) {
 }
 
 func askHolders(o *Observations) (Experiment, bool) {
-	if o.accepted() || o.Directory == nil || o.count(OtherClientID) >= maxHolders {
+	first, ok := o.first(AsIs)
+	open := ok && !o.slipFound() && (aboutValue(first.code()) || appUnknown(first.code()))
+	if o.accepted() || !open || o.looksLikeID() || o.count(OtherClientID) >= maxHolders {
 		return Experiment{}, false
 	}
-	for _, app := range o.Directory.Holders {
+	for _, app := range o.holders() {
 		if slices.ContainsFunc(o.Attempts, func(a Attempt) bool { return entra.SameGUID(a.Request.ClientID, app.ClientID) }) {
 			continue
 		}

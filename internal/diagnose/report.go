@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,7 +161,14 @@ func fixes(o *Observations, f finding) []Fix {
 		"{client_id}", guidOr(clientID, "<client-id>"), "{tenant}", s.TenantID, "{authority}", s.Authority,
 		"{app}", quotable(app), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
-	for _, step := range append(f.steps, info.Fix...) {
+	todo := append(slices.Clone(f.steps), info.Fix...)
+	for _, also := range f.also { // the next faults of the chain
+		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed {
+			todo = slices.DeleteFunc(append(todo[:len(todo):len(todo)], next.Fix...), func(s Fix) bool { return s == prove })
+			todo = append(todo, prove)
+		}
+	}
+	for _, step := range todo {
 		steps = append(steps, step.fill(holes))
 	}
 	return steps

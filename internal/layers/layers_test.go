@@ -30,6 +30,7 @@ var inside = map[string][]string{
 	"internal/secret":          {},
 	"internal/entra":           {"internal/secret", "aadsts"},
 	"internal/diagnose":        {"internal/entra", "internal/secret", "aadsts"},
+	"internal/drift":           {"internal/entra"},
 	"internal/explain":         {"internal/diagnose", "aadsts"},
 	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
 	"internal/setting":         {"internal/entra", "internal/secret", "internal/text"},
@@ -55,6 +56,7 @@ var never = map[string][]string{
 	"internal/secret":    {"net", "net/http", "os/exec", "database/sql"},
 	"internal/entra":     {"net", "net/http", "os/exec", "database/sql"},
 	"internal/diagnose":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/drift":     {"net", "net/http", "os/exec", "database/sql"},
 	"internal/explain":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/request":   {"net/http", "os/exec", "database/sql"},
 	"internal/setting":   {"net", "net/http", "os/exec", "database/sql"},
@@ -63,7 +65,7 @@ var never = map[string][]string{
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()

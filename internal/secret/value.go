@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -97,3 +98,23 @@ func (Value) MarshalYAML() (any, error) { return nil, ErrEncode }
 
 // GobEncode always fails with [ErrEncode].
 func (Value) GobEncode() ([]byte, error) { return nil, ErrEncode }
+
+// OneEditFrom reports whether one character inserted, left out or replaced
+// makes w of v.
+func (v Value) OneEditFrom(w Value) bool {
+	a, b := []rune(v.Reveal()), []rune(w.Reveal())
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) == len(b) {
+		return i < len(a) && slices.Equal(a[i+1:], b[i+1:])
+	}
+	return slices.Equal(a[i:], b[i+1:])
+}

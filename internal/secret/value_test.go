@@ -237,3 +237,19 @@ func leaks(text string) bool {
 	}
 	return false
 }
+
+func TestOneEditFrom(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		a, b string
+		want bool
+	}{
+		{"abc", "abc", false}, {"abc", "abd", true}, {"abc", "ab", true}, {"ab", "abc", true}, {"abc", "bc", true},
+		{"abc", "a", false}, {"abc", "acb", false}, {"", "a", true}, {"", "", false}, {"aéc", "aec", true},
+	}
+	for _, tt := range tests {
+		if got := secret.New(tt.a).OneEditFrom(secret.New(tt.b)); got != tt.want {
+			t.Errorf("OneEditFrom(%q, %q) = %t", tt.a, tt.b, got)
+		}
+	}
+}

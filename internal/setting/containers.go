@@ -118,7 +118,7 @@ func (k *cluster) environment(namespace string, c *node) *node {
 				continue
 			}
 			id := objectID(kind, namespace, r.str("name"))
-			n := node{src: r.src, start: r.start, end: r.start, unresolved: kind + " " + r.str("name") + ", key " + r.str("key")}
+			n := node{src: r.src, start: r.start, end: r.start, unresolved: kind + " " + named(r.str("name"), "", "", "of another name") + ", key " + named(r.str("key"), "", "", "of another name")}
 			if value := k.data[id].get(r.str("key")); value != nil {
 				n = *value
 				k.used[id] = true
@@ -144,6 +144,7 @@ func readCompose(s *session, src *source) ([]Found, error) {
 	dir := path.Dir(src.name)
 	beside := &node{kind: mapping, src: src}
 	if data, err := s.load(path.Join(dir, ".env")); err == nil {
+		s.included[path.Join(dir, ".env")] = true
 		if env, err := newSource(path.Join(dir, ".env"), data); err == nil {
 			beside = dotenvNode(env, false)
 		}
@@ -158,6 +159,7 @@ func readCompose(s *session, src *source) ([]Found, error) {
 				s.fail(src.name, src.errorAt(file.start, errors.New("env_file cannot be read: it does not exist in the tree, or is not a readable file")))
 				continue
 			}
+			s.included[name] = true
 			env, err := newSource(name, data)
 			if err != nil {
 				s.fail(name, err)
@@ -174,12 +176,12 @@ func readCompose(s *session, src *source) ([]Found, error) {
 					n.start, n.end = n.start+len(key)+1, n.start+len(item.text)
 				}
 				if !ok {
-					n.unresolved = key + " of the shell that starts compose"
+					n.unresolved = named(key, "", "", "a variable") + " of the shell that starts compose"
 				}
 			} else if n.kind == null {
-				n.kind, n.unresolved = scalar, n.key+" of the shell that starts compose"
+				n.kind, n.unresolved = scalar, named(n.key, "", "", "a variable")+" of the shell that starts compose"
 			}
-			if n.unresolved == "" || strings.HasPrefix(n.unresolved, "${") {
+			if n.unresolved == "" || strings.Contains(n.unresolved, "${") {
 				interpolate(&n, beside)
 			}
 			seen.items = append(seen.items, &n)
@@ -254,7 +256,7 @@ func interpolate(n, variables *node) {
 		case hasDefault:
 			b.WriteString(fallback)
 		default:
-			n.unresolved = "${" + name + "}"
+			n.unresolved = named(name, "${", "}", "a variable in ${ }")
 		}
 	}
 	n.text = b.String()

@@ -2,22 +2,21 @@ package setting
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // maxFile is the largest file that is read.
 const maxFile = 10 << 20
 
-// Result is what was found, in the order of the walk, and what could not be
-// read. An error does not stop the rest.
+// Result is what was found, in the order of the walk and of the lines, and
+// what could not be read. An error does not stop the rest.
 type Result struct {
 	Settings []Found
 	Errors   []*Error
@@ -28,12 +27,12 @@ type session struct {
 	fsys      fs.FS
 	result    Result
 	manifests map[string][]*node // Kubernetes documents by directory
+	modules   map[string]*module // Terraform files by directory
+	included  map[string]bool    // files that a compose file reads
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
-})
+var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
@@ -41,8 +40,8 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}}
-	seen := map[string]bool{}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, modules: map[string]*module{}}
+	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 			if ctx.Err() != nil {
@@ -57,11 +56,14 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 					return fs.SkipDir
 				}
 				return nil
-			case seen[name] || name != root && !d.Type().IsRegular():
+			case seen[name] > 0 || name != root && !d.Type().IsRegular():
 				return nil
 			}
-			seen[name] = true
-			s.file(name)
+			seen[name] = len(seen) + 1
+			if name != root && example(path.Base(name)) {
+				return nil
+			}
+			s.file(name, name == root)
 			return nil
 		})
 		if err != nil {
@@ -69,9 +71,38 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 		}
 	}
 	s.kubernetes()
+	s.terraform()
+	s.dropIncluded()
 	s.joinDirectories()
+	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
+		p, q := a.place(), b.place()
+		return cmp.Or(seen[p.File]-seen[q.File], p.Line-q.Line, p.Column-q.Column)
+	})
 	slices.SortStableFunc(s.result.Errors, func(a, b *Error) int { return strings.Compare(a.File, b.File) })
 	return s.result, nil
+}
+
+// Prefix puts a directory before the name of every file, as for roots inside
+// a larger tree. "." changes nothing.
+func (r *Result) Prefix(dir string) {
+	if dir == "." {
+		return
+	}
+	for i := range r.Settings {
+		f := &r.Settings[i]
+		for _, p := range []*Part{&f.Tenant, &f.Client, &f.Secret, &f.Host} {
+			if p.Set {
+				p.File = path.Join(dir, p.File)
+			}
+		}
+		f.Origin = path.Join(dir, f.Origin)
+		if f.Environment == "" {
+			f.Environment = environmentOf(dir)
+		}
+	}
+	for _, e := range r.Errors {
+		e.File = path.Join(dir, e.File)
+	}
 }
 
 func (s *session) fail(name string, err error) {
@@ -85,10 +116,12 @@ func (s *session) fail(name string, err error) {
 	s.result.Errors = append(s.result.Errors, &Error{File: name, Err: err})
 }
 
-func (s *session) file(name string) {
+// file reads one file. One that was named is read whatever it is called: its
+// content then tells the kind.
+func (s *session) file(name string, given bool) {
 	base := strings.ToLower(path.Base(name))
 	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(base) })
-	if i < 0 {
+	if i < 0 && !given {
 		return
 	}
 	data, err := s.load(name)
@@ -96,13 +129,19 @@ func (s *session) file(name string) {
 		s.fail(name, err)
 		return
 	}
-	if binary(data) || !hint().Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+	// A variable of Terraform may have any name, so all of its files count.
+	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
+	wanted := marked || hint().Match(data) || i >= 0 && readers()[i].kind == "terraform"
+	if binary(data) || !wanted {
 		return
 	}
 	src, err := newSource(name, data)
 	if err != nil {
 		s.fail(name, err)
 		return
+	}
+	if i < 0 {
+		i = slices.IndexFunc(readers(), func(r reader) bool { return r.kind == kindOf(src.text) })
 	}
 	found, err := readers()[i].read(s, src)
 	if err != nil {
@@ -114,6 +153,39 @@ func (s *session) file(name string) {
 		}
 	}
 	s.result.Settings = append(s.result.Settings, found...)
+}
+
+// example knows files that show which settings there are and hold none.
+func example(base string) bool {
+	for word := range strings.SplitSeq(strings.ToLower(base), ".") {
+		if slices.Contains([]string{"example", "sample", "template", "dist", "tmpl", "tpl"}, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropIncluded leaves out what a file holds when a compose service that reads
+// the file was found with the same parts: it is one setting, not two.
+func (s *session) dropIncluded() {
+	parts := func(f Found) [3]Part { return [3]Part{f.Tenant, f.Client, f.Secret} }
+	used := map[Part]bool{}
+	for _, f := range s.result.Settings {
+		if f.Consumer != "compose" {
+			continue
+		}
+		for _, p := range parts(f) {
+			used[p] = true
+		}
+	}
+	s.result.Settings = slices.DeleteFunc(s.result.Settings, func(f Found) bool {
+		for _, p := range parts(f) {
+			if p.Set && (!s.included[p.File] || !used[p]) {
+				return false
+			}
+		}
+		return f.Consumer != "compose"
+	})
 }
 
 func (s *session) load(name string) ([]byte, error) {
@@ -136,11 +208,7 @@ func (s *session) joinDirectories() {
 	groups := map[place][]Found{}
 	var order []place
 	for _, f := range s.result.Settings {
-		p := f.Secret
-		if !p.Set {
-			p = f.Client
-		}
-		at := place{path.Dir(p.File), f.Environment}
+		at := place{path.Dir(f.place().File), f.Environment}
 		if groups[at] == nil {
 			order = append(order, at)
 		}

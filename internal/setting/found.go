@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
@@ -34,7 +32,8 @@ type Part struct {
 	File         string
 	Line, Column int
 	Start, End   int    // bytes of the file with quotes; equal when not one run of bytes
-	Unresolved   string // the reference that stands there instead of a text
+	Unresolved   string // the reference that stands there instead of a text; safe to print
+	Pinned       bool   // it is a Key Vault reference that names one version
 }
 
 // Complete reports whether the setting can be tried: all three parts are set
@@ -228,8 +227,8 @@ func consumerOf(consumer, name string) string {
 
 func (f *Found) put(r role, n *node) {
 	line, column := n.src.place(n.start)
-	p := Part{Set: true, File: n.src.name, Line: line, Column: column, Start: n.start, End: n.end, Unresolved: n.unresolved}
-	text := n.text
+	p := Part{Set: true, File: n.src.name, Line: line, Column: column, Start: n.start, End: n.end, Unresolved: n.unresolved, Pinned: n.pinned}
+	text := strings.Clone(n.text) // a part of the file's text would keep all of it
 	if n.unresolved != "" {
 		text = ""
 	}
@@ -270,13 +269,9 @@ func (f *Found) authority(text string, p Part) {
 	}
 }
 
-var guid = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
-})
+var guid = lazy(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
 
-var ours = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)azure|entra|microsoft|aad|msal|activedirectory|msgraph|(^|\.)(arm|ida|ad)`)
-})
+var ours = lazy(`(?i)azure|entra|microsoft|aad|msal|activedirectory|msgraph|(^|\.)(arm|ida|ad)`)
 
 // relevant reports whether the group is of Entra ID and not of another
 // provider that also has client ids and secrets.
@@ -291,12 +286,17 @@ func (f *Found) relevant() bool {
 		slices.Contains([]string{"kubernetes", "terraform", "nextauth", "azure-login"}, f.Consumer) && f.Client.Unresolved != ""
 }
 
+// place is where the setting is said to stand.
+func (f *Found) place() Part {
+	if f.Secret.Set {
+		return f.Secret
+	}
+	return f.Client
+}
+
 // finish sets what follows from the parts.
 func (f *Found) finish() {
-	at := f.Secret
-	if !at.Set {
-		at = f.Client
-	}
+	at := f.place()
 	f.Origin = At(at.File, at.Line, at.Column)
 	if f.Environment == "" {
 		f.Environment = environmentOf(at.File)

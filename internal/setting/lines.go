@@ -58,12 +58,12 @@ func parseINI(s *source) (*node, error) {
 func parseProperties(s *source) ([]*node, error) {
 	doc := &node{kind: mapping, src: s}
 	docs := []*node{doc}
-	var open *node
+	var open *property
 	s.each(func(line string, at int) {
 		body := strings.TrimLeft(line, " \t\f")
 		at += len(line) - len(body)
 		if open != nil {
-			open = continueProperty(open, body, at)
+			open = open.add(body, at)
 			return
 		}
 		if body == "#---" || body == "!---" {
@@ -89,7 +89,7 @@ func parseProperties(s *source) ([]*node, error) {
 		start := at + len(body) - len(rest)
 		n := &node{key: unescapeProperty(body[:end]), src: s, start: start, end: start}
 		doc.items = append(doc.items, n)
-		open = continueProperty(n, rest, start)
+		open = (&property{n: n}).add(rest, start)
 	})
 	for _, d := range docs {
 		for _, n := range d.items {
@@ -99,17 +99,24 @@ func parseProperties(s *source) ([]*node, error) {
 	return docs, nil
 }
 
-// continueProperty adds a line to n and returns n while more are to follow.
-func continueProperty(n *node, body string, at int) *node {
+// property is a value that may go on over lines.
+type property struct {
+	n    *node
+	text strings.Builder
+}
+
+// add adds a line, and returns p while more are to follow.
+func (p *property) add(body string, at int) *property {
 	trimmed := strings.TrimRight(body, `\`)
 	more := (len(body)-len(trimmed))%2 == 1
-	n.end = at + len(body)
+	p.n.end = at + len(body)
 	if more {
 		body = body[:len(body)-1]
 	}
-	n.text += unescapeProperty(body)
+	p.text.WriteString(unescapeProperty(body))
+	p.n.text = p.text.String() // no copy
 	if more {
-		return n
+		return p
 	}
 	return nil
 }
@@ -148,31 +155,4 @@ func unescapeProperty(s string) string {
 		}
 	}
 	return b.String()
-}
-
-// reference marks a text that only stands for a value held elsewhere. What is
-// named is the reference; a default inside it is left out, as it can be the
-// secret.
-func reference(n *node) {
-	t := strings.TrimSpace(n.text)
-	switch {
-	case strings.HasPrefix(t, "${{") && strings.HasSuffix(t, "}}"):
-		n.unresolved = strings.TrimSpace(t[3 : len(t)-2])
-	case strings.HasPrefix(t, "@Microsoft.KeyVault("):
-		n.unresolved = "@Microsoft.KeyVault(...)"
-	case strings.HasPrefix(t, "${") && strings.HasSuffix(t, "}") && strings.Count(t, "${") == 1:
-		name, fallback, has := strings.Cut(t[2:len(t)-1], ":")
-		if has && strings.Trim(fallback, "-") != "" {
-			n.note = "${" + name + "} has a default, which is what is read here"
-			n.text = strings.TrimPrefix(fallback, "-")
-			return
-		}
-		n.unresolved = "${" + name + "}"
-	case strings.HasPrefix(t, "$(") && strings.HasSuffix(t, ")"):
-		n.unresolved = t
-	case strings.HasPrefix(t, "$__") && strings.HasSuffix(t, "}"):
-		n.unresolved = t
-	case strings.HasPrefix(t, "{{") && strings.HasSuffix(t, "}}"):
-		n.unresolved = "a template"
-	}
 }

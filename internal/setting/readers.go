@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"path"
-	"regexp"
 	"strings"
-	"sync"
 )
 
 // reader reads one kind of file. The table in readers is the only place that
@@ -43,6 +41,27 @@ func readers() []reader {
 	}
 }
 
+var (
+	looksINI    = lazy(`(?m)^\[[^\[\]\n]+\]\s*$`)
+	looksDotenv = lazy(`(?m)^(?:export )?[A-Za-z_][A-Za-z0-9_]*=`)
+)
+
+// kindOf guesses the kind of a file that its name does not tell.
+func kindOf(text string) string {
+	text = strings.TrimSpace(strings.TrimPrefix(text, mark))
+	switch {
+	case strings.HasPrefix(text, "{"):
+		return "json"
+	case strings.HasPrefix(text, "<"):
+		return "xml"
+	case looksINI().MatchString(text):
+		return "ini"
+	case looksDotenv().MatchString(text):
+		return "dotenv"
+	}
+	return "yaml"
+}
+
 func isDotenv(base string) bool {
 	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list" || base == ".envrc"
 }
@@ -55,7 +74,7 @@ func readDotenv(_ *session, s *source) ([]Found, error) {
 }
 
 func dotenvNode(s *source, raw bool) *node {
-	root := &node{kind: mapping, src: s}
+	root, earlier := &node{kind: mapping, src: s}, map[string]*node{}
 	for _, e := range ParseDotenv([]byte(s.text)).entries {
 		n := &node{key: e.key, text: e.value, src: s, start: e.start, end: e.end}
 		switch {
@@ -67,21 +86,24 @@ func dotenvNode(s *source, raw bool) *node {
 			n.note = "readers of .env files do not agree on quotes: docker run --env-file keeps them"
 		}
 		if !raw && e.quote != '\'' {
-			expand(n, root)
+			expand(n, earlier)
 		}
-		root.items = append(root.items, n)
+		root.items, earlier[n.key] = append(root.items, n), n
 	}
 	return root
 }
 
 // expand puts an earlier variable of the file in place of a reference to it.
-func expand(n, earlier *node) {
+func expand(n *node, earlier map[string]*node) {
 	reference(n)
 	name, ok := strings.CutPrefix(n.unresolved, "${")
-	if other := earlier.get(strings.TrimSuffix(name, "}")); ok && other != nil {
+	name = strings.TrimSuffix(name, "}")
+	if other := earlier[name]; ok && other != nil {
 		n.text, n.unresolved = other.text, other.unresolved
-		n.note = n.key + " refers to " + other.key + ", which not every reader of .env files follows"
+		n.note = n.key + " refers to " + name + ", which not every reader of .env files follows"
+		return
 	}
+	fallback(n, shellDefault())
 }
 
 func readJSON(_ *session, s *source) ([]Found, error) {
@@ -146,12 +168,15 @@ func readProperties(_ *session, s *source) ([]Found, error) {
 	return all, err
 }
 
-var springFile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:application|bootstrap)-([^.]+)\.`) })
+var springFile = lazy(`^(?:application|bootstrap)-([^.]+)\.`)
 
 // spring reads one document of a Spring configuration. Its profile, from the
 // document or the file name, names the environment.
 func spring(name string, doc *node) []Found {
 	fields := flatten(doc, nil, nil)
+	for _, f := range fields {
+		fallback(f.value, springDefault())
+	}
 	profile := ""
 	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {
 		profile = m[1]
@@ -260,7 +285,7 @@ func readXML(_ *session, s *source) ([]Found, error) {
 	}
 }
 
-var xmlValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\svalue\s*=\s*("[^"]*"|'[^']*')`) })
+var xmlValue = lazy(`\svalue\s*=\s*("[^"]*"|'[^']*')`)
 
 func attribute(text string, begin, end int) (int, int) {
 	m := xmlValue().FindStringSubmatchIndex(text[begin:end])

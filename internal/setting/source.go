@@ -73,19 +73,6 @@ func (s *source) place(offset int) (line, column int) {
 	return line, offset - s.lines[line-1] + 1
 }
 
-// offset is the reverse of place for a column counted in characters.
-func (s *source) offset(line, column int) int {
-	if line < 1 || line > len(s.lines) {
-		return 0
-	}
-	at := s.lines[line-1]
-	for n := 1; n < column && at < len(s.text); n++ {
-		_, size := utf8.DecodeRuneInString(s.text[at:])
-		at += size
-	}
-	return at
-}
-
 func (s *source) errorAt(offset int, err error) *Error {
 	line, column := s.place(offset)
 	return &Error{File: s.name, Line: line, Column: column, Err: err}
@@ -119,6 +106,7 @@ type node struct {
 	text       string // as the consumer sees it
 	unresolved string // the reference that stands in place of a text
 	note       string
+	pinned     bool // a Key Vault reference with a version
 	src        *source
 	start, end int // of the value as written, with quotes; equal when unknown
 	items      []*node

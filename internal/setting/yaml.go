@@ -3,11 +3,12 @@ package setting
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v4"
 )
 
 // maxNodes bounds what aliases may unfold to.
@@ -19,27 +20,42 @@ func parseYAML(s *source) (docs []*node, err error) {
 	if at := tooDeep(s.text); at >= 0 {
 		return nil, s.errorAt(at, errors.New("malformed YAML: nested too deeply"))
 	}
-	file, err := parser.ParseBytes([]byte(strings.TrimPrefix(s.text, mark)), 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		e := &Error{File: s.name, Err: errors.New("malformed YAML")}
-		if strings.Contains(s.text, "{{") {
-			e.Err = errors.New("malformed YAML, as templates are before they are rendered: give the rendered file or the values file")
+	decoder := yaml.NewDecoder(strings.NewReader(strings.TrimPrefix(s.text, mark)))
+	c := &yamlReader{src: s, open: map[*yaml.Node]bool{}}
+	for {
+		var doc yaml.Node
+		err := decoder.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
 		}
-		// The message of the parser quotes the file: only its place is used.
-		if syntax, ok := errors.AsType[yaml.Error](err); ok && syntax.GetToken() != nil {
-			e.Line, e.Column = syntax.GetToken().Position.Line, max(syntax.GetToken().Position.Column, 1)
+		if err != nil {
+			return nil, c.malformed(err)
 		}
-		return nil, e
-	}
-	for _, doc := range file.Docs {
-		c := &yamlReader{src: s, anchors: map[string]ast.Node{}, open: map[string]bool{}, left: maxNodes}
-		n, err := c.node(doc.Body, 0)
+		c.left = maxNodes
+		n, err := c.node(&doc, 0)
 		if err != nil {
 			return nil, err
 		}
 		docs = append(docs, n)
 	}
-	return docs, nil
+}
+
+// malformed places an error of the parser. Its message quotes the file, so
+// only the place is used; for what has no end, that of its beginning.
+func (c *yamlReader) malformed(err error) error {
+	says := "malformed YAML"
+	if strings.Contains(c.src.text, "{{") {
+		says = "malformed YAML, as templates are before they are rendered: give the rendered file or the values file"
+	}
+	e, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok || e.Mark.Line == 0 {
+		return &Error{File: c.src.name, Err: errors.New(says)}
+	}
+	at := e.Mark
+	if strings.Contains(e.Message, "end of stream") && e.ContextMark.Line > 0 {
+		at = e.ContextMark
+	}
+	return c.src.errorAt(c.offset(at.Line, at.Column), errors.New(says))
 }
 
 // tooDeep finds where flow or compact block nesting passes what a parser
@@ -68,115 +84,166 @@ func tooDeep(text string) int {
 }
 
 type yamlReader struct {
-	src     *source
-	anchors map[string]ast.Node
-	open    map[string]bool // aliases being unfolded
-	left    int
+	src  *source
+	open map[*yaml.Node]bool // anchors being unfolded
+	left int
+
+	// Every 256th character of one line, so that columns of a long line are
+	// found without counting from its start.
+	line  int
+	marks []int
 }
 
-func (c *yamlReader) fail(n ast.Node, says string) error {
-	e := &Error{File: c.src.name, Err: errors.New("malformed YAML: " + says)}
-	if t := n.GetToken(); t != nil && t.Position != nil {
-		e.Line, e.Column = t.Position.Line, t.Position.Column
+// offset is where a line and column, counted in characters from 1, stand in
+// the text.
+func (c *yamlReader) offset(line, column int) int {
+	s := c.src
+	if line < 1 || line > len(s.lines) {
+		return len(s.text)
 	}
-	return e
+	if c.line != line {
+		c.line, c.marks = line, c.marks[:0]
+		at, end := s.lines[line-1], len(s.text)
+		if line < len(s.lines) {
+			end = s.lines[line]
+		}
+		if line == 1 && strings.HasPrefix(s.text, mark) {
+			at += len(mark)
+		}
+		for n := 0; at < end; n++ {
+			if n%256 == 0 {
+				c.marks = append(c.marks, at)
+			}
+			_, size := utf8.DecodeRuneInString(s.text[at:])
+			at += size
+		}
+		c.marks = append(c.marks, at)
+	}
+	column = max(column-1, 0)
+	i := min(column/256, len(c.marks)-1)
+	at := c.marks[i]
+	for range column - i*256 {
+		_, size := utf8.DecodeRuneInString(s.text[at:])
+		at += size
+	}
+	return min(at, len(s.text))
 }
 
-func (c *yamlReader) node(from ast.Node, depth int) (*node, error) {
+func (c *yamlReader) fail(n *yaml.Node, says string) error {
+	return c.src.errorAt(c.offset(n.Line, n.Column), errors.New("malformed YAML: "+says))
+}
+
+func (c *yamlReader) node(from *yaml.Node, depth int) (*node, error) {
 	n := &node{kind: null, src: c.src}
-	if from == nil || from.GetToken() == nil {
-		return n, nil
-	}
 	if c.left--; c.left < 0 {
 		return nil, c.fail(from, fmt.Sprintf("aliases unfold to more than %d values", maxNodes))
 	}
 	if depth > maxDepth {
 		return nil, c.fail(from, "nested too deeply")
 	}
-	c.span(n, from)
-	switch v := from.(type) {
-	case *ast.AnchorNode:
-		c.anchors[v.Name.String()] = v.Value
-		return c.node(v.Value, depth+1)
-	case *ast.AliasNode:
-		return c.alias(v, depth)
-	case *ast.TagNode:
-		return c.node(v.Value, depth+1)
-	case *ast.NullNode:
-	case *ast.StringNode:
-		n.kind, n.text = scalar, v.Value
-		reference(n)
-	case *ast.LiteralNode:
-		n.kind, n.text = scalar, v.Value.Value
+	switch from.Kind {
+	case yaml.DocumentNode:
+		if len(from.Content) > 0 {
+			return c.node(from.Content[0], depth)
+		}
+		return n, nil
+	case yaml.AliasNode:
+		return c.alias(from, depth)
+	case yaml.ScalarNode:
+		c.span(n, from)
+		if from.Tag != "!!null" {
+			n.kind, n.text = scalar, from.Value
+			reference(n)
+		}
+	case yaml.MappingNode:
+		n.start = c.offset(from.Line, from.Column)
 		n.end = n.start
-		reference(n)
-	case *ast.MappingNode:
+		if template(from) {
+			n.kind, n.unresolved = scalar, "a template"
+			return n, nil
+		}
 		n.kind = mapping
-		return n, c.entries(n, v.Values, depth)
-	case *ast.MappingValueNode:
-		n.kind = mapping
-		return n, c.entries(n, []*ast.MappingValueNode{v}, depth)
-	case *ast.SequenceNode:
-		n.kind = list
-		for _, item := range v.Values {
+		return n, c.entries(n, from.Content, depth)
+	case yaml.SequenceNode:
+		n.kind, n.start = list, c.offset(from.Line, from.Column)
+		n.end = n.start
+		for _, item := range from.Content {
 			child, err := c.node(item, depth+1)
 			if err != nil {
 				return nil, err
 			}
 			n.items = append(n.items, child)
 		}
-	default:
-		n.kind, n.text = scalar, from.GetToken().Value
 	}
 	return n, nil
 }
 
-func (c *yamlReader) alias(v *ast.AliasNode, depth int) (*node, error) {
-	name := v.Value.String()
-	target, ok := c.anchors[name]
-	if !ok {
-		return nil, c.fail(v, "an alias has no anchor before it")
-	}
-	if c.open[name] {
-		return nil, c.fail(v, "an alias stands inside its own anchor")
-	}
-	c.open[name] = true
-	defer delete(c.open, name)
-	return c.node(target, depth+1)
+// template knows {{ x }} without quotes, which is a map with a map as key.
+func template(n *yaml.Node) bool {
+	return n.Style&yaml.FlowStyle != 0 && len(n.Content) > 0 && n.Content[0].Kind == yaml.MappingNode
 }
 
-func (c *yamlReader) entries(n *node, values []*ast.MappingValueNode, depth int) error {
-	for _, v := range values {
-		child, err := c.node(v.Value, depth+1)
+func (c *yamlReader) alias(from *yaml.Node, depth int) (*node, error) {
+	if c.open[from.Alias] {
+		return nil, c.fail(from, "an alias stands inside its own anchor")
+	}
+	c.open[from.Alias] = true
+	defer delete(c.open, from.Alias)
+	return c.node(from.Alias, depth+1)
+}
+
+// entries adds keys and values, which take turns in content.
+func (c *yamlReader) entries(n *node, content []*yaml.Node, depth int) error {
+	var merged []*node // maps
+	for i := 0; i+1 < len(content); i += 2 {
+		child, err := c.node(content[i+1], depth+1)
 		if err != nil {
 			return err
 		}
-		if _, merge := v.Key.(*ast.MergeKeyNode); merge {
-			// What the map sets itself counts, so merged keys come first.
-			n.items = append(append([]*node{}, child.items...), n.items...)
+		if content[i].Tag == "!!merge" {
+			// A list of maps merges them all, the first before the others.
+			if child.kind == list {
+				merged = append(merged, child.items...)
+			} else {
+				merged = append(merged, child)
+			}
 			continue
 		}
 		own := *child
-		own.key = v.Key.GetToken().Value
+		own.key = content[i].Value
 		n.items = append(n.items, &own)
 	}
+	if len(merged) == 0 {
+		return nil
+	}
+	// The last of a key counts: what the map sets itself, then the first map.
+	var items []*node
+	for _, m := range slices.Backward(merged) {
+		items = append(items, m.items...)
+	}
+	n.items = append(items, n.items...)
 	return nil
 }
 
-// span finds the bytes of a scalar in the text.
-func (c *yamlReader) span(n *node, from ast.Node) {
-	t := from.GetToken()
-	if t.Position == nil {
-		return
+// span finds the bytes of a scalar as written. The parser places it at its
+// anchor or tag, if it has one: those are passed over.
+func (c *yamlReader) span(n *node, from *yaml.Node) {
+	n.start = c.offset(from.Line, from.Column)
+	text := c.src.text
+	for n.start < len(text) && (text[n.start] == '&' || text[n.start] == '!') {
+		end := n.start
+		for end < len(text) && strings.IndexByte(" \t\r\n", text[end]) < 0 {
+			end++
+		}
+		for end < len(text) && strings.IndexByte(" \t\r\n", text[end]) >= 0 {
+			end++
+		}
+		n.start = end
 	}
-	n.start = c.src.offset(t.Position.Line, t.Position.Column)
-	if t.Position.Line == 1 && strings.HasPrefix(c.src.text, mark) {
-		n.start = min(n.start+len(mark), len(c.src.text))
-	}
-	rest := c.src.text[n.start:]
+	rest := text[n.start:]
 	n.end = n.start
 	switch {
-	case strings.HasPrefix(rest, `"`):
+	case from.Style&yaml.DoubleQuotedStyle != 0:
 		for i := 1; i < len(rest); i++ {
 			if rest[i] == '\\' {
 				i++
@@ -185,7 +252,7 @@ func (c *yamlReader) span(n *node, from ast.Node) {
 				return
 			}
 		}
-	case strings.HasPrefix(rest, "'"):
+	case from.Style&yaml.SingleQuotedStyle != 0:
 		for i := 1; i < len(rest); i++ {
 			if strings.HasPrefix(rest[i:], "''") {
 				i++
@@ -194,7 +261,7 @@ func (c *yamlReader) span(n *node, from ast.Node) {
 				return
 			}
 		}
-	case strings.HasPrefix(rest, t.Value):
-		n.end += len(t.Value)
+	case from.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && strings.HasPrefix(rest, from.Value):
+		n.end += len(from.Value)
 	}
 }

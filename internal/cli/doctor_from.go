@@ -1,0 +1,348 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/secret"
+	"github.com/credsmith/credsmith/internal/setting"
+	"github.com/credsmith/credsmith/internal/token"
+	"github.com/credsmith/credsmith/internal/wire"
+)
+
+// maxOpen is how many settings are diagnosed at once. Their reports are let go
+// as soon as they are printed, so it bounds memory too.
+const maxOpen = 16
+
+// placed is the report on one place. Its JSON has the fields of a report and
+// where in the file the setting stands.
+type placed struct {
+	diagnose.Report
+	Found placeFacts `json:"found"`
+}
+
+// placeFacts is what the files say around a setting.
+type placeFacts struct {
+	Consumer    string   `json:"consumer"`
+	Name        string   `json:"name"`
+	Environment string   `json:"environment"`
+	TenantIDAt  string   `json:"tenant_id_at"` // file:line:column; "" when it is missing
+	ClientIDAt  string   `json:"client_id_at"`
+	Notes       []string `json:"notes"`
+}
+
+func factsOf(f setting.Found) placeFacts {
+	at := func(p setting.Part) string {
+		if !p.Set {
+			return ""
+		}
+		return setting.At(p.File, p.Line, p.Column)
+	}
+	return placeFacts{f.Consumer, f.Name, f.Environment, at(f.Tenant), at(f.Client), append([]string{}, f.Notes...)}
+}
+
+// runDoctorFrom diagnoses every setting found in files.
+func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []string) error {
+	if err := f.fromConflict(args); err != nil {
+		return err
+	}
+	fallback, err := p.authority(f.authority)
+	if err != nil {
+		return err
+	}
+	result, err := findSettings(ctx, f.from)
+	if err != nil {
+		return err
+	}
+	client, err := wire.NewClient(p.get("SSL_CERT_FILE"))
+	if err != nil {
+		return usage("name a file with certificates in PEM", "%w", err)
+	}
+	defer client.CloseIdleConnections()
+	run := &fromRun{program: p, flags: f, pace: newPacer(f.fast)}
+	run.signIn = func(authority string) diagnose.SignIn { return token.New(authority, client) }
+	run.key = p.memory(&run.base)
+	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
+	run.known = neighboursOf(jobs)
+	if err := run.means(client); err != nil {
+		return err
+	}
+	p.showUnread(result.Errors)
+	run.announce(jobs)
+	if p.json {
+		err = run.showJSON(ctx, result.Settings, jobs, index)
+	} else {
+		err = run.showText(ctx, jobs)
+	}
+	if err != nil {
+		return err
+	}
+	if len(result.Settings) == 0 {
+		p.showNothingFound()
+		run.open = true
+	}
+	return fromExit(run.broken, run.open || len(result.Errors) > 0)
+}
+
+// fromConflict refuses flags that name another setting.
+func (f doctorFlags) fromConflict(args []string) error {
+	switch {
+	case f.tenantSet || f.clientSet || f.secretEnv != "" || f.secretFile != "" || f.secretStdin:
+		return usage("drop --from to diagnose one setting", "--from reads settings from files: flags for tenant, client id and secret do not go with it")
+	case f.try != "" || f.seen != "":
+		return usage("diagnose that one setting without --from", "--try and --error are about one setting, --from about many")
+	case len(args) > 0:
+		return usage("write --from before each file or directory", "%q is one argument too many", args[0])
+	}
+	return f.check(args)
+}
+
+// fromRun is one run over many settings.
+type fromRun struct {
+	*program
+	flags        doctorFlags
+	known        neighbours
+	pace         *pacer
+	base         diagnose.Means
+	key          secret.Key
+	signIn       func(authority string) diagnose.SignIn
+	says         sync.Mutex // around standard error
+	broken, open bool
+}
+
+// means makes what all diagnoses share: the directory, read with one sign-in.
+func (r *fromRun) means(client *http.Client) error {
+	var c diagnose.Case
+	reader, err := r.reader(r.flags, client, &c)
+	r.base.Reader = reader
+	r.known.tenants = append(c.KnownTenants, r.known.tenants...)
+	return err
+}
+
+func (r *fromRun) announce(jobs []*job) {
+	n, apps := 0, map[string]bool{}
+	for _, j := range jobs {
+		if j.complete() {
+			n++
+			apps[appKey(j.setting)] = true
+		}
+	}
+	if n > 0 && !r.flags.offline {
+		fmt.Fprintf(r.Stderr, "sending at most %d token requests for each of %s of %s\n", r.flags.maxTries, count(n, "setting"), count(len(apps), "app"))
+	}
+}
+
+var plainPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w./+@~][\w./+@~-]*$`) })
+
+// proveFrom names the file in a command that would else read the environment.
+func proveFrom(run, file string) string {
+	rest, ok := strings.CutPrefix(run, "credsmith doctor")
+	if !ok || !plainPath().MatchString(file) {
+		return run
+	}
+	return "credsmith doctor --from " + file + rest
+}
+
+func count(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+func (j *job) complete() bool { return j.problem == nil && j.places[0].Complete() }
+
+// diagnose answers for one job.
+func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error) {
+	if !j.complete() {
+		return partial(j), ctx.Err()
+	}
+	c := diagnose.Case{
+		Setting: j.setting, Fingerprint: j.print, Scope: scopeFor(r.flags.scope, j.setting.Authority),
+		KnownTenants: r.known.tenantsFor(j.setting), Known: r.known.settingsFor(j),
+		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
+	}
+	means := r.base
+	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))
+	if r.verbose {
+		means.Progress = func(e diagnose.Experiment) {
+			r.says.Lock()
+			defer r.says.Unlock()
+			fmt.Fprintf(r.Stderr, "%s: %s\n", oneLine(j.setting.Origin), sayExperiment(e))
+		}
+	}
+	report, err := diagnose.Run(ctx, c, means)
+	if err != nil {
+		return report, fmt.Errorf("diagnose %s: %w", j.setting.Origin, err)
+	}
+	for i := range report.Fix {
+		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0].Secret.File)
+	}
+	return report, nil
+}
+
+// each diagnoses jobs side by side and calls show for each in their order. No
+// more than maxOpen are under way or wait to be shown.
+func (r *fromRun) each(ctx context.Context, jobs []*job, show func(*job, diagnose.Report) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	type answer struct {
+		report diagnose.Report
+		err    error
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	var open []chan answer
+	next := 0
+	for shown := range jobs {
+		for next < len(jobs) && next-shown < maxOpen {
+			j, done := jobs[next], make(chan answer, 1)
+			running.Go(func() {
+				report, err := r.diagnose(ctx, j)
+				done <- answer{report, err}
+			})
+			open, next = append(open, done), next+1
+		}
+		a := <-open[0]
+		open = open[1:]
+		if a.err != nil {
+			return a.err
+		}
+		r.broken = r.broken || a.report.Verdict == diagnose.Broken
+		r.open = r.open || a.report.Verdict == diagnose.Inconclusive
+		if err := show(jobs[shown], a.report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showJSON prints an array with one report for each place, in input order. A
+// report is kept while places further on share it.
+func (r *fromRun) showJSON(ctx context.Context, all []setting.Found, jobs []*job, index []int) error {
+	kept, left := map[int]diagnose.Report{}, make([]int, len(jobs))
+	for _, i := range index {
+		left[i]++
+	}
+	shown, at := 0, 0
+	fmt.Fprint(r.Stdout, "[")
+	err := r.each(ctx, jobs, func(_ *job, report diagnose.Report) error {
+		kept[shown] = report
+		// Jobs are numbered by their first place.
+		for shown++; at < len(index) && index[at] < shown; at++ {
+			i := index[at]
+			if err := r.showElement(at == 0, placed{reportAt(kept[i], all[at].Origin), factsOf(all[at])}); err != nil {
+				return err
+			}
+			if left[i]--; left[i] == 0 {
+				delete(kept, i)
+			}
+		}
+		return nil
+	})
+	if at > 0 {
+		fmt.Fprintln(r.Stdout)
+	}
+	// The array is closed also when the run is cut short.
+	fmt.Fprintln(r.Stdout, "]")
+	return err
+}
+
+// showElement writes one element as writeJSON would have within its array.
+func (r *fromRun) showElement(first bool, v placed) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("  ", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	before := ",\n  "
+	if first {
+		before = "\n  "
+	}
+	_, err := fmt.Fprintf(r.Stdout, "%s%s", before, bytes.TrimRight(text.Bytes(), "\n"))
+	return err
+}
+
+// reportAt is the report on one setting, told of another place that holds it.
+func reportAt(report diagnose.Report, origin string) diagnose.Report {
+	evidence := slices.Clone(report.Evidence)
+	for i := range evidence {
+		if evidence[i].Source == report.Setting.Origin {
+			evidence[i].Source = origin
+		}
+	}
+	report.Evidence, report.Setting.Origin = evidence, origin
+	return report
+}
+
+// showText prints the reports app by app, each with all of its places.
+func (r *fromRun) showText(ctx context.Context, jobs []*job) error {
+	apps, first := map[string]int{}, map[string]int{}
+	for i, j := range jobs {
+		app := appKey(j.setting)
+		if apps[app]++; apps[app] == 1 {
+			first[app] = i
+		}
+	}
+	jobs = slices.Clone(jobs)
+	slices.SortStableFunc(jobs, func(a, b *job) int { return first[appKey(a.setting)] - first[appKey(b.setting)] })
+	page, last := r.page(), -1
+	return r.each(ctx, jobs, func(j *job, report diagnose.Report) error {
+		app := appKey(j.setting)
+		if last >= 0 {
+			page.line("")
+		}
+		if first[app] != last {
+			last = first[app]
+			name := "app " + j.setting.ClientID
+			if app == "" {
+				name = "no client id"
+			}
+			page.line("%s  %s\n", page.bold(clean(name)), page.faint(count(apps[app], "setting")))
+		}
+		page.placed(j, report)
+		return nil
+	})
+}
+
+// placed prints the report on one setting: in short when it works.
+func (g page) placed(j *job, r diagnose.Report) {
+	g.headline(r)
+	for i, f := range j.places {
+		label := ""
+		if i == 0 {
+			label = "at"
+		}
+		where := f.Origin + "  " + f.Consumer
+		if f.Environment != "" {
+			where += ", " + f.Environment
+		}
+		g.row(label, "%s", where)
+	}
+	if r.Verdict == diagnose.Working {
+		return
+	}
+	if r.Setting.TenantID != "" {
+		g.row("tenant", "%s", r.Setting.TenantID)
+	}
+	if j.places[0].Secret.Set && j.places[0].Secret.Unresolved == "" {
+		g.row("value", "%s", valueLine(r.Setting.Value))
+	}
+	if e := r.Error; e != nil {
+		g.row("error", "%s", errorLine(*e))
+	}
+	g.details(r)
+}
+
+func appKey(s entra.Setting) string { return strings.ToLower(entra.CleanIdentifier(s.ClientID)) }

@@ -1,0 +1,231 @@
+// Package drift compares settings that several places hold: where one app's
+// secret, tenant or environment has come apart. It sees fingerprints, never
+// values, and asks nobody.
+package drift
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/credsmith/credsmith/internal/entra"
+)
+
+// Kind is a way in which places have come apart. The names are stable.
+type Kind string
+
+// The kinds.
+const (
+	OnePlaceMissed Kind = "one-place-missed" // one app, comparable places, different values
+	TenantDiffers  Kind = "tenant-differs"   // one app, different tenants
+	SharedValue    Kind = "shared-value"     // one value for two apps, or for production and another environment
+	PinnedVersion  Kind = "pinned-version"   // a Key Vault reference that no rotation reaches
+)
+
+// Place is one setting in one place.
+type Place struct {
+	Origin      string // file:line:column
+	Environment string // production, staging, ... or "" when unknown
+	TenantID    string // as written; "" when missing or a reference
+	ClientID    string
+	Fingerprint string // of the value; "" when there is none to compare
+	Pinned      bool   // the secret is a Key Vault reference with a version
+}
+
+// App is one app and all places that hold a setting of it. Its JSON shape is a
+// contract: fields are added, never renamed.
+type App struct {
+	ClientID string    `json:"client_id"` // "" for places that name no client id
+	Places   []PlaceIn `json:"places"`
+	Drift    []Finding `json:"drift"`
+}
+
+// PlaceIn is a place in JSON.
+type PlaceIn struct {
+	Origin      string `json:"origin"`
+	Environment string `json:"environment"`
+	Fingerprint string `json:"fingerprint"`
+	TenantID    string `json:"tenant_id"`
+}
+
+// Finding is one drift of an app.
+type Finding struct {
+	Kind Kind   `json:"kind"`
+	Says string `json:"says"`
+}
+
+// Compare groups places by app, in the order in which apps come first, and
+// says what has come apart.
+func Compare(places []Place) []App {
+	byApp, holders := map[string][]Place{}, map[string][]string{}
+	var order []string
+	for _, p := range places {
+		id := strings.ToLower(entra.CleanIdentifier(p.ClientID))
+		if byApp[id] == nil {
+			order = append(order, id)
+		}
+		byApp[id] = append(byApp[id], p)
+		if p.Fingerprint != "" && id != "" && !slices.Contains(holders[p.Fingerprint], id) {
+			holders[p.Fingerprint] = append(holders[p.Fingerprint], id)
+		}
+	}
+	apps := make([]App, 0, len(order))
+	for _, id := range order {
+		own := byApp[id]
+		app := App{ClientID: id, Drift: []Finding{}}
+		for _, p := range own {
+			app.Places = append(app.Places, PlaceIn{p.Origin, p.Environment, p.Fingerprint, p.TenantID})
+		}
+		if id != "" {
+			app.Drift = append(app.Drift, slices.Concat(missed(own), tenants(own), shared(id, own, holders))...)
+		}
+		app.Drift = append(app.Drift, pinned(own)...)
+		apps = append(apps, app)
+	}
+	return apps
+}
+
+// Found reports whether any app has drift.
+func Found(apps []App) bool {
+	return slices.ContainsFunc(apps, func(a App) bool { return len(a.Drift) > 0 })
+}
+
+// missed compares the values of one app in one tenant. Environments may have
+// secrets of their own, so places of two named environments are compared only
+// when one value stands in both of two such already. A place of unknown
+// environment is compared with all.
+func missed(all []Place) []Finding {
+	var found []Finding
+	for _, own := range split(all, func(p Place) string { return strings.ToLower(p.TenantID) }) {
+		own = slices.DeleteFunc(slices.Clone(own), func(p Place) bool { return p.Fingerprint == "" })
+		across := crossing(own)
+		values := split(own, func(p Place) string { return p.Fingerprint })
+		// The value that most places hold counts as the current one.
+		slices.SortStableFunc(values, func(a, b []Place) int { return len(b) - len(a) })
+		for _, odd := range values[min(1, len(values)):] {
+			current := values[0]
+			if !across && !alike(current, odd) {
+				continue
+			}
+			says := fmt.Sprintf("%s %s %s while %s %s %s: if one rotation was to reach all, it missed a place",
+				origins(odd), plural(odd, "holds", "hold"), short(odd[0]), origins(current), plural(current, "holds", "hold"), short(current[0]))
+			found = append(found, Finding{OnePlaceMissed, says})
+		}
+	}
+	return found
+}
+
+// crossing reports whether one value stands in two named environments: the app
+// then has one secret for all of them.
+func crossing(places []Place) bool {
+	seen := map[string]string{}
+	for _, p := range places {
+		if p.Environment == "" {
+			continue
+		}
+		if before, ok := seen[p.Fingerprint]; ok && before != p.Environment {
+			return true
+		}
+		seen[p.Fingerprint] = p.Environment
+	}
+	return false
+}
+
+func alike(a, b []Place) bool {
+	for _, p := range a {
+		for _, q := range b {
+			if p.Environment == "" || q.Environment == "" || p.Environment == q.Environment {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tenants compares the tenants of one app. A domain and a GUID may name the
+// same tenant, which files do not tell: only like forms are compared.
+func tenants(all []Place) []Finding {
+	var found []Finding
+	for _, form := range []entra.TenantForm{entra.TenantGUID, entra.TenantDomain, entra.TenantShared} {
+		own := slices.DeleteFunc(slices.Clone(all), func(p Place) bool { return entra.FormOfTenant(entra.CleanIdentifier(p.TenantID)) != form })
+		by := split(own, func(p Place) string { return strings.ToLower(entra.CleanIdentifier(p.TenantID)) })
+		if len(by) < 2 {
+			continue
+		}
+		var says []string
+		for _, places := range by {
+			says = append(says, fmt.Sprintf("%s in %s", entra.CleanIdentifier(places[0].TenantID), origins(places)))
+		}
+		found = append(found, Finding{TenantDiffers, "one app, different tenants: " + strings.Join(says, "; ")})
+	}
+	return found
+}
+
+// shared finds values that other apps hold too, and values of production that
+// another environment has.
+func shared(id string, own []Place, holders map[string][]string) []Finding {
+	var found []Finding
+	for _, places := range split(own, func(p Place) string { return p.Fingerprint }) {
+		print := places[0].Fingerprint
+		if print == "" {
+			continue
+		}
+		if others := slices.DeleteFunc(slices.Clone(holders[print]), func(other string) bool { return other == id }); len(others) > 0 {
+			found = append(found, Finding{SharedValue, fmt.Sprintf("%s %s the value of app %s too: a secret belongs to one app, so one of them cannot sign in", origins(places), plural(places, "holds", "hold"), list(others))})
+		}
+		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "production" })
+		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "production" || p.Environment == "" })
+		if production && len(outside) > 0 {
+			found = append(found, Finding{SharedValue, fmt.Sprintf("production's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
+		}
+	}
+	return found
+}
+
+func pinned(own []Place) []Finding {
+	own = slices.DeleteFunc(slices.Clone(own), func(p Place) bool { return !p.Pinned })
+	if len(own) == 0 {
+		return nil
+	}
+	return []Finding{{PinnedVersion, fmt.Sprintf("%s %s one version of a Key Vault secret: a new version does not reach it; leave the version out", origins(own), plural(own, "names", "name"))}}
+}
+
+// split groups places by a key, in the order of first appearance.
+func split(all []Place, key func(Place) string) [][]Place {
+	at := map[string]int{}
+	var groups [][]Place
+	for _, p := range all {
+		i, ok := at[key(p)]
+		if !ok {
+			i = len(groups)
+			at[key(p)], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], p)
+	}
+	return groups
+}
+
+// shownPlaces is how many places a sentence names.
+const shownPlaces = 4
+
+func origins(places []Place) string {
+	var names []string
+	for _, p := range places {
+		names = append(names, p.Origin)
+	}
+	return list(names)
+}
+
+func list(names []string) string {
+	if extra := len(names) - shownPlaces; extra > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:shownPlaces], ", "), extra)
+	}
+	return strings.Join(names, ", ")
+}
+
+func plural(places []Place, one, many string) string {
+	return map[bool]string{true: one, false: many}[len(places) == 1]
+}
+
+// short is the fingerprint as people compare it.
+func short(p Place) string { return "value " + p.Fingerprint[:min(8, len(p.Fingerprint))] }

@@ -1,0 +1,87 @@
+package drift_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/credsmith/credsmith/internal/drift"
+)
+
+const (
+	home  = "7f1c0000-0000-4000-8000-0000000000a1"
+	other = "7f1c0000-0000-4000-8000-0000000000a2"
+)
+
+// places reads lines of origin, environment, tenant, client and fingerprint;
+// - is empty, and a fingerprint "pin" is a pinned reference.
+func places(text string) []drift.Place {
+	var all []drift.Place
+	for line := range strings.Lines(text) {
+		f := strings.Fields(strings.ReplaceAll(line, "home", home))
+		if len(f) != 5 {
+			continue
+		}
+		for i := range f {
+			f[i] = strings.TrimPrefix(f[i], "-")
+		}
+		p := drift.Place{Origin: f[0], Environment: f[1], TenantID: f[2], ClientID: f[3], Fingerprint: f[4], Pinned: f[4] == "pin"}
+		if p.Pinned {
+			p.Fingerprint = ""
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, places, want string }{
+		{"all alike", "a - home c1 v1\nb - home c1 v1", ""},
+		{"one of three", "a - home c1 v1\nb - home c1 v2\nc - home c1 v1", "c1 one-place-missed b holds value v2 while a, c hold value v1: if one rotation was to reach all, it missed a place"},
+		{"case and braces of ids do not count", "a - home C1 v1\nb - home {c1} v2", "c1 one-place-missed b holds value v2 while a holds value v1: if one rotation was to reach all, it missed a place"},
+		{"each environment has its own", "a production home c1 v1\nb staging home c1 v2\nc production home c1 v1", ""},
+		{"missed within production", "a production home c1 v1\nb staging home c1 v2\nc production home c1 v3\nd production home c1 v3", "c1 one-place-missed a holds value v1 while c, d hold value v3: if one rotation was to reach all, it missed a place"},
+		{"unknown environment against production", "a production home c1 v1\nb - home c1 v2", "c1 one-place-missed b holds value v2 while a holds value v1: if one rotation was to reach all, it missed a place"},
+		{"one value for all environments but one", "a test home c1 v1\nb staging home c1 v1\nc production home c1 v2", "c1 one-place-missed c holds value v2 while a, b hold value v1: if one rotation was to reach all, it missed a place"},
+		{"production and staging share", "a production home c1 v1\nb staging home c1 v1", "c1 shared-value production's value stands in b (staging) too: give each environment a secret of its own"},
+		{"test and staging share", "a test home c1 v1\nb staging home c1 v1", ""},
+		{"two apps share", "a - home c1 v1\nb - home c2 v1",
+			"c1 shared-value a holds the value of app c2 too: a secret belongs to one app, so one of them cannot sign in\nc2 shared-value b holds the value of app c1 too: a secret belongs to one app, so one of them cannot sign in"},
+		{"tenants", "a - home c1 v1\nb - " + other + " c1 v1", "c1 tenant-differs one app, different tenants: " + home + " in a; " + other + " in b"},
+		{"domain and GUID cannot be compared", "a - home c1 v1\nb - contoso.com c1 v1", ""},
+		{"a reference has no tenant", "a - home c1 v1\nb - - c1 v1", ""},
+		{"pinned", "a - home c1 pin\nb - home c1 v1", "c1 pinned-version a names one version of a Key Vault secret: a new version does not reach it; leave the version out"},
+		{"pinned without client id", "a - home - pin\nb - home - v1\nc - home - v2", " pinned-version a names one version of a Key Vault secret: a new version does not reach it; leave the version out"},
+		{"nothing to compare", "a - home c1 -\nb - home c1 v1\nc - home c2 -", ""},
+		{"many", "a - home c1 v1\nb - home c1 v1\nc - home c1 v1\nd - home c1 v1\ne - home c1 v1\nf - home c1 v2", "c1 one-place-missed f holds value v2 while a, b, c, d and 1 more hold value v1: if one rotation was to reach all, it missed a place"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			apps := drift.Compare(places(tt.places))
+			var got []string
+			for _, app := range apps {
+				for _, d := range app.Drift {
+					got = append(got, fmt.Sprintf("%s %s %s", app.ClientID, d.Kind, d.Says))
+				}
+			}
+			if text := strings.Join(got, "\n"); text != tt.want || drift.Found(apps) != (tt.want != "") {
+				t.Errorf("got\n%s\nwant\n%s", text, tt.want)
+			}
+		})
+	}
+}
+
+func TestJSONShape(t *testing.T) {
+	t.Parallel()
+	got, err := json.Marshal(drift.Compare(places("a:1:2 staging home c1 v1")))
+	want := `[{"client_id":"c1","places":[{"origin":"a:1:2","environment":"staging","fingerprint":"v1","tenant_id":"` + home + `"}],"drift":[]}]`
+	if err != nil || string(got) != want {
+		t.Errorf("%s (%v), want %s", got, err, want)
+	}
+	if none, _ := json.Marshal(drift.Compare(nil)); string(none) != "[]" {
+		t.Errorf("no places give %s, want []", none)
+	}
+}
