@@ -92,6 +92,7 @@ func causesPage() string {
 			fmt.Fprintf(&b, "Shows as: %s\n\n", strings.Join(codes, ", "))
 		}
 		fmt.Fprintf(&b, "How to tell: %s\n\n", info.Tell)
+		b.WriteString(proofText(diagnose.ProofOf(info.Cause)))
 		for i, f := range info.Fix {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, f.Do)
 			for _, way := range []struct{ label, text string }{{"run", f.Run}, {"portal", f.Portal}, {"az", f.Az}, {"PowerShell", f.PowerShell}} {
@@ -100,6 +101,19 @@ func causesPage() string {
 				}
 			}
 		}
+	}
+	return b.String()
+}
+
+func proofText(p diagnose.Proof) string {
+	var b strings.Builder
+	for _, line := range []struct{ label, text string }{{"Confirmed by", p.Confirms}, {"Suggested by", p.Suggests}} {
+		if line.text != "" {
+			fmt.Fprintf(&b, "%s: %s\n\n", line.label, line.text)
+		}
+	}
+	for _, n := range p.Neighbours {
+		fmt.Fprintf(&b, "Rather `%s` where this is seen: %s\n\n", n.Cause, n.Apart)
 	}
 	return b.String()
 }

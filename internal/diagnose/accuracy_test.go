@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/canary"
 	"github.com/credsmith/credsmith/internal/diagnose"
@@ -27,19 +29,30 @@ var (
 
 // level is what may be known: the directory or not, and how the lab behaves.
 type level struct {
+	offline bool // nothing but the setting and the error that the app got
 	reading bool
 	profile string
 }
 
 func (l level) String() string {
-	evidence := "token endpoint"
-	if l.reading {
-		evidence = "with directory"
-	}
-	return evidence + ", " + l.profile
+	return l.evidence() + ", " + l.profile
 }
 
-var levels = []level{{false, entralab.ProfileCalm}, {true, entralab.ProfileCalm}, {false, entralab.ProfileRude}, {true, entralab.ProfileRude}}
+func (l level) evidence() string {
+	switch {
+	case l.offline:
+		return "setting and error text"
+	case l.reading:
+		return "token endpoint and directory"
+	}
+	return "token endpoint"
+}
+
+var levels = []level{
+	{offline: true, profile: entralab.ProfileCalm},
+	{profile: entralab.ProfileCalm}, {reading: true, profile: entralab.ProfileCalm},
+	{profile: entralab.ProfileRude}, {reading: true, profile: entralab.ProfileRude},
+}
 
 // outcome is what a diagnosis made of a scenario.
 type outcome struct {
@@ -145,7 +158,14 @@ func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 		c := known[name].build(s)
 		began := time.Now()
 		o := outcome{name: name, level: at, truth: known[name].cause, told: known[name].blind}
-		if at.reading {
+		switch {
+		case at.offline: // nothing can be proven
+			o.told = false
+			if e := s.run(c, false).Error; e != nil {
+				c.Seen = &aadsts.Failure{Code: e.Code, Codes: []int{e.Code}, OAuthError: e.OAuthError}
+			}
+			c.Offline = true
+		case at.reading:
 			o.told = known[name].reading && at.profile == entralab.ProfileCalm || known[name].blind
 		}
 		o.report = s.run(c, at.reading)
@@ -185,7 +205,8 @@ func accuracyPage(all []outcome, told, right int) string {
 	fmt.Fprintf(&b, `# Accuracy of the diagnosis
 
 `+"`make bench-doctor`"+` wrote this page. It breaks %d set-ups in emulated tenants, drawn from seed %d, diagnoses each with
-nothing but the setting, and with an operator that may read the directory, in labs that keep calm and in labs where about 5 %%
+the setting and the error text alone (where nothing can be proven), with the token endpoint, and with an operator that may
+read the directory besides, in labs that keep calm and in labs where about 5 %%
 of requests go wrong (profile rude).
 
 - Where the evidence can tell, %d of %d are named rightly (%.2f %%; the bar is 99 %%).
@@ -201,12 +222,11 @@ names no cause, or a service that was too busy to say.
 		waits[len(waits)/2].Round(time.Millisecond))
 	b.WriteString("| broken | evidence | how often | named |\n|---|---|---|---|\n")
 	type row struct {
-		truth   string
-		reading bool
+		truth, evidence string
 	}
 	rows := map[row]map[string]int{}
 	for _, o := range all {
-		r := row{string(o.truth), o.level.reading}
+		r := row{cmp.Or(string(o.truth), "works"), o.level.evidence()}
 		if rows[r] == nil {
 			rows[r] = map[string]int{}
 		}
@@ -220,7 +240,7 @@ names no cause, or a service that was too busy to say.
 		rows[r][named+" "+string(o.report.Confidence)]++
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(rows), func(a, b row) int {
-		return strings.Compare(fmt.Sprint(a.truth, a.reading), fmt.Sprint(b.truth, b.reading))
+		return strings.Compare(a.truth+" "+a.evidence, b.truth+" "+b.evidence)
 	}) {
 		total := 0
 		var parts []string
@@ -228,14 +248,7 @@ names no cause, or a service that was too busy to say.
 			total += rows[r][named]
 			parts = append(parts, fmt.Sprintf("%s: %d", named, rows[r][named]))
 		}
-		truth, evidence := r.truth, "token endpoint"
-		if truth == "" {
-			truth = "works"
-		}
-		if r.reading {
-			evidence = "and directory"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", truth, evidence, total, strings.Join(parts, ", "))
+		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", r.truth, r.evidence, total, strings.Join(parts, ", "))
 	}
 	return b.String()
 }
