@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/bytesview"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/explain"
@@ -34,6 +35,7 @@ type doctorFlags struct {
 	secretStdin                    bool
 	authority, scope, seen, try    string
 	graph, graphSet, offline, fast bool
+	bytes                          bool
 	maxTries                       int
 	wait                           time.Duration
 	tenantSet, clientSet           bool
@@ -92,7 +94,10 @@ credsmith doctor --from .
 credsmith doctor --from deploy --from ~/.azure/app.env -o json
 
 # only read the setting, ask nobody
-credsmith doctor --no-network`,
+credsmith doctor --no-network
+
+# is there a newline, a quote, a byte order mark in the value?
+credsmith doctor --bytes`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.graphSet = cmd.Flags().Changed("graph")
@@ -115,6 +120,7 @@ credsmith doctor --no-network`,
 	flags.StringVar(&f.seen, "error", "", "file with the error that was seen, or - for standard input")
 	flags.StringVar(&f.try, "try", "", "use the token once: graph")
 	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
+	flags.BoolVar(&f.bytes, "bytes", false, "show the value as it will be sent, masked but for what is wrong with it")
 	flags.BoolVar(&f.offline, "no-network", false, "ask nobody, only read the setting")
 	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most, for each setting")
 	flags.BoolVar(&f.fast, "fast", false, "no pause between token requests")
@@ -151,7 +157,7 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err != nil {
 		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
 	}
-	return p.showReport(report)
+	return p.showReport(report, f.bytesOf(c.Setting.Value))
 }
 
 // doctorCase puts the question together from flags, environment and files.
@@ -452,14 +458,15 @@ func sayExperiment(e diagnose.Experiment) string {
 	return "signing in: " + string(e.Attempt.Purpose)
 }
 
-func (p *program) showReport(r diagnose.Report) error {
+func (p *program) showReport(r diagnose.Report, bytes *bytesview.View) error {
 	unreachable := r.Verdict == diagnose.Inconclusive && r.Cause != nil && strings.HasPrefix(string(*r.Cause), "network-")
 	if p.json {
-		if err := p.writeJSON(r); err != nil {
+		if err := p.writeJSON(viewed{r, bytes}); err != nil {
 			return err
 		}
 	} else if !unreachable {
 		p.page().report(r)
+		p.page().bytes(bytes)
 	}
 	switch {
 	case unreachable:

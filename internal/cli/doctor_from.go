@@ -26,7 +26,7 @@ const maxOpen = 16
 // placed is the report on one place. Its JSON has the fields of a report and
 // where in the file the setting stands.
 type placed struct {
-	diagnose.Report
+	viewed
 	Found placeFacts `json:"found"`
 }
 
@@ -240,7 +240,7 @@ func (r *fromRun) showJSON(ctx context.Context, all []setting.Found, jobs []*job
 		// Jobs are numbered by their first place.
 		for shown++; at < len(index) && index[at] < shown; at++ {
 			i := index[at]
-			if err := r.showElement(at == 0, placed{reportAt(kept[i], all[at].Origin), factsOf(all[at])}); err != nil {
+			if err := r.showElement(at == 0, placed{viewed{reportAt(kept[i], all[at].Origin), r.flags.bytesAt(all[at])}, factsOf(all[at])}); err != nil {
 				return err
 			}
 			if left[i]--; left[i] == 0 {
@@ -312,6 +312,7 @@ func (r *fromRun) showText(ctx context.Context, jobs []*job) error {
 			page.line("%s  %s\n", page.bold(clean(name)), page.faint(count(apps[app], "setting")))
 		}
 		page.placed(j, report)
+		page.bytes(r.flags.bytesAt(j.places[0]))
 		return nil
 	})
 }
