@@ -21,6 +21,7 @@ func TestFindBadFiles(t *testing.T) {
 		{"a.json", "{\"tenantId\": \"" + canary + "\",\n  oops}", "a.json:2:3: malformed JSON: a name in double quotes is expected here"},
 		{"a.json", strings.Repeat("[", 500) + "\"tenant\"", "a.json:1:202: malformed JSON: nested too deeply"},
 		{"a.yaml", "clientSecret: \"" + canary + "\n", "a.yaml:1:15: malformed YAML"},
+		{"a.yaml", "é: {ö: tenant, z: ]}\n", "a.yaml:1:21: malformed YAML"},
 		{"a.yaml", "tenant: " + strings.Repeat("[", 5000), "a.yaml:1:1009: malformed YAML: nested too deeply"},
 		{"bomb.yaml", bomb, "unfold to more than 100000 values"},
 		{"latin.env", "A=1\nAZURE_CLIENT_SECRET=\xe9" + canary, "latin.env:2:21: is not UTF-8 (perhaps Latin-1 or Windows-1252): save it as UTF-8"},

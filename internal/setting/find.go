@@ -27,6 +27,7 @@ type session struct {
 	fsys      fs.FS
 	result    Result
 	manifests map[string][]*node // Kubernetes documents by directory
+	modules   map[string]*module // Terraform files by directory
 	included  map[string]bool    // files that a compose file reads
 }
 
@@ -39,7 +40,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, modules: map[string]*module{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -70,6 +71,7 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 		}
 	}
 	s.kubernetes()
+	s.terraform()
 	s.dropIncluded()
 	s.joinDirectories()
 	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
@@ -127,7 +129,10 @@ func (s *session) file(name string, given bool) {
 		s.fail(name, err)
 		return
 	}
-	if binary(data) || !hint().Match(data) && !bytes.HasPrefix(data, []byte{0xff, 0xfe}) && !bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
+	// A variable of Terraform may have any name, so all of its files count.
+	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
+	wanted := marked || hint().Match(data) || i >= 0 && readers()[i].kind == "terraform"
+	if binary(data) || !wanted {
 		return
 	}
 	src, err := newSource(name, data)

@@ -97,6 +97,13 @@ func TestFindKinds(t *testing.T) {
 			[]string{"helm [production]  chart/values-prod.yaml:3:15 chart/values-prod.yaml:4:15 chart/values-prod.yaml:5:19"}},
 		{"terraform", map[string]string{"infra/main.tf": "provider \"azurerm\" {\n  features {}\n  tenant_id     = \"<T>\"\n  client_id     = \"<C>\"\n  client_secret = var.client_secret # later\n}\n", "vars/staging.tfvars": "tenant_id = \"<T>\"\nclient_id = \"<C>\"\nclient_secret = \"<S>\"\n"},
 			[]string{"terraform []  infra/main.tf:3:19 infra/main.tf:4:19 infra/main.tf:5:19=var.client_secret", "terraform [staging]  vars/staging.tfvars:1:13 vars/staging.tfvars:2:13 vars/staging.tfvars:3:17"}},
+		{"terraform variables", map[string]string{
+			"a/main.tf":          "variable \"client_id\" {\n  default = \"<C>\"\n}\nvariable \"secret\" {\n  default = \"old\"\n}\nprovider \"azurerm\" {\n  tenant_id = var.tenant_id\n  client_id = var.client_id\n  client_secret = var.secret\n}\n",
+			"a/terraform.tfvars": "tenant_id = \"<T>\"\n", "a/x.auto.tfvars": "secret = \"<S>\"\n",
+			"b/main.tf":          "provider \"azurerm\" {\n  tenant_id = var.tenant_id\n  client_id = var.client_id\n  client_secret = var.client_secret\n}\n",
+			"b/terraform.tfvars": "tenant_id = \"<T>\"\nclient_id = \"<C>\"\nclient_secret = \"<S>\"\n",
+			"b/prod.tfvars":      "tenant_id = \"<T>\"\nclient_id = \"<C>\"\nclient_secret = \"<S>\"\n"},
+			[]string{"terraform []  a/terraform.tfvars:1:13 a/main.tf:2:13 a/x.auto.tfvars:1:10", "terraform [production]  b/prod.tfvars:1:13 b/prod.tfvars:2:13 b/prod.tfvars:3:17", "terraform []  b/terraform.tfvars:1:13 b/terraform.tfvars:2:13 b/terraform.tfvars:3:17"}},
 		{"workflow", map[string]string{".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    steps:\n    - uses: azure/login@v2\n      with:\n        client-id: ${{ secrets.AZ_ID }}\n        tenant-id: <T>\n  b:\n    steps:\n    - uses: azure/login@v1\n      with:\n        creds: '{\"clientId\":\"<C>\",\"clientSecret\":\"<S>\",\"tenantId\":\"<T>\"}'\n"},
 			[]string{"azure-login []  .github/workflows/ci.yml:8:20 .github/workflows/ci.yml:7:20=secrets.AZ_ID -", "azure-login []  .github/workflows/ci.yml:13:16 .github/workflows/ci.yml:13:16 .github/workflows/ci.yml:13:16"}},
 		{"grafana", map[string]string{"grafana.ini": "[auth.azuread]\nclient_id = <C>\nclient_secret = \"<S>\"\nauth_url = " + login + "/<T>/oauth2/v2.0/authorize\n[auth.github]\nclient_id = x\nclient_secret = y\n"},

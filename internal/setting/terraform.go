@@ -1,6 +1,9 @@
 package setting
 
 import (
+	"maps"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -9,10 +12,70 @@ var (
 	hclAssign = lazy(`^\s*"?([A-Za-z_][\w-]*)"?\s*=\s*`)
 )
 
+// module is the Terraform files of one directory.
+type module struct{ code, variables []*node }
+
+// terraform resolves var.NAME in each directory as Terraform does: from
+// terraform.tfvars, then from *.auto.tfvars, else from the variable's default.
+// Other .tfvars files are given on its command line and stand for themselves.
+func (s *session) terraform() {
+	for _, dir := range slices.Sorted(maps.Keys(s.modules)) {
+		m, values, used := s.modules[dir], map[string]*node{}, map[Part]bool{}
+		for _, root := range m.code {
+			for _, block := range root.items {
+				if name, ok := strings.CutPrefix(block.key, "variable."); ok && block.get("default") != nil {
+					values[name] = block.get("default")
+				}
+			}
+		}
+		for _, root := range m.variables {
+			if base := path.Base(root.src.name); base == "terraform.tfvars" || strings.HasSuffix(base, ".auto.tfvars") {
+				for _, item := range root.items {
+					values[item.key] = item
+				}
+			}
+		}
+		for _, root := range m.code {
+			for _, block := range root.items {
+				if !strings.HasPrefix(block.key, "variable.") {
+					substitute(block, values)
+				}
+			}
+			found := extract("terraform", flatten(root, nil, nil))
+			for _, f := range found {
+				used[f.Tenant], used[f.Client], used[f.Secret] = true, true, true
+			}
+			s.result.Settings = append(s.result.Settings, found...)
+		}
+		for _, root := range m.variables {
+			// What a block took from here is no second setting.
+			found := slices.DeleteFunc(extract("terraform", flatten(root, nil, nil)), func(f Found) bool {
+				return (!f.Tenant.Set || used[f.Tenant]) && (!f.Client.Set || used[f.Client]) && (!f.Secret.Set || used[f.Secret])
+			})
+			s.result.Settings = append(s.result.Settings, found...)
+		}
+	}
+}
+
+// substitute puts the values of variables, with their places, where a whole
+// value refers to one.
+func substitute(n *node, values map[string]*node) {
+	if name, ok := strings.CutPrefix(n.text, "var."); ok && n.unresolved != "" {
+		if value := values[name]; value != nil {
+			key := n.key
+			*n = *value
+			n.key = key
+		}
+	}
+	for _, item := range n.items {
+		substitute(item, values)
+	}
+}
+
 // readTerraform reads assignments of literal strings with the blocks around
 // them, line by line: enough for provider and backend blocks and tfvars. What
 // is an expression is a reference.
-func readTerraform(_ *session, s *source) ([]Found, error) {
+func readTerraform(session *session, s *source) ([]Found, error) {
 	root := &node{kind: mapping, src: s}
 	stack := []*node{root}
 	heredoc, comment := "", false
@@ -64,7 +127,16 @@ func readTerraform(_ *session, s *source) ([]Found, error) {
 		}
 		top.items = append(top.items, n)
 	})
-	return extract("terraform", flatten(root, nil, nil)), nil
+	dir := path.Dir(s.name)
+	if session.modules[dir] == nil {
+		session.modules[dir] = &module{}
+	}
+	if m := session.modules[dir]; strings.HasSuffix(s.name, ".tfvars") {
+		m.variables = append(m.variables, root)
+	} else {
+		m.code = append(m.code, root)
+	}
+	return nil, nil
 }
 
 func hclValue(s *source, text string, at int) *node {
@@ -76,7 +148,7 @@ func hclValue(s *source, text string, at int) *node {
 		text = strings.TrimRight(text, " \t")
 		n.end, n.unresolved = at+len(text), "an expression"
 		if strings.HasPrefix(text, "var.") || strings.HasPrefix(text, "data.") || strings.HasPrefix(text, "local.") {
-			n.unresolved = named(text, "", "", "an expression")
+			n.text, n.unresolved = text, named(text, "", "", "an expression")
 		}
 		return n
 	}
