@@ -149,43 +149,10 @@ func readCompose(s *session, src *source) ([]Found, error) {
 			beside = dotenvNode(env, false)
 		}
 	}
+	services := docs[0].get("services")
 	var all []Found
-	for _, service := range docs[0].get("services").children() {
-		seen := &node{kind: mapping, src: src}
-		for _, file := range envFiles(service.get("env_file")) {
-			name := path.Join(dir, file.text)
-			data, err := s.load(name)
-			if err != nil {
-				s.fail(src.name, src.errorAt(file.start, errors.New("env_file cannot be read: it does not exist in the tree, or is not a readable file")))
-				continue
-			}
-			s.included[name] = true
-			env, err := newSource(name, data)
-			if err != nil {
-				s.fail(name, err)
-				continue
-			}
-			seen.items = append(seen.items, dotenvNode(env, false).items...)
-		}
-		for _, item := range service.get("environment").children() {
-			n := *item
-			if n.key == "" {
-				key, value, ok := strings.Cut(item.text, "=")
-				n.key, n.text, n.unresolved = key, value, ""
-				if ok && strings.HasPrefix(src.text[n.start:], item.text) {
-					n.start, n.end = n.start+len(key)+1, n.start+len(item.text)
-				}
-				if !ok {
-					n.unresolved = named(key, "", "", "a variable") + " of the shell that starts compose"
-				}
-			} else if n.kind == null {
-				n.kind, n.unresolved = scalar, named(n.key, "", "", "a variable")+" of the shell that starts compose"
-			}
-			if n.unresolved == "" || strings.Contains(n.unresolved, "${") {
-				interpolate(&n, beside)
-			}
-			seen.items = append(seen.items, &n)
-		}
+	for _, service := range services.children() {
+		seen := &node{kind: mapping, src: src, items: s.serviceItems(src, services, service, beside, maxExtends)}
 		found := extract("compose", flatten(seen, nil, nil))
 		for i := range found {
 			found[i].Name = service.key
@@ -193,6 +160,90 @@ func readCompose(s *session, src *source) ([]Found, error) {
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// maxExtends is how many services deep extends is followed; it ends a circle.
+const maxExtends = 8
+
+// serviceItems is the environment of a service, what counts last: that of the
+// service it extends, its env_file, its own.
+func (s *session) serviceItems(src *source, services, service, beside *node, depth int) []*node {
+	all := s.extended(src, services, service, beside, depth)
+	for _, file := range envFiles(service.get("env_file")) {
+		name := path.Join(path.Dir(src.name), file.text)
+		env, ok := s.beside(src, file, "env_file")
+		if !ok {
+			continue
+		}
+		s.included[name] = true
+		all = append(all, dotenvNode(env, false).items...)
+	}
+	for _, item := range service.get("environment").children() {
+		n := *item
+		if n.key == "" {
+			key, value, ok := strings.Cut(item.text, "=")
+			n.key, n.text, n.unresolved = key, value, ""
+			if ok && strings.HasPrefix(src.text[n.start:], item.text) {
+				n.start, n.end = n.start+len(key)+1, n.start+len(item.text)
+			}
+			if !ok {
+				n.unresolved = named(key, "", "", "a variable") + " of the shell that starts compose"
+			}
+		} else if n.kind == null {
+			n.kind, n.unresolved = scalar, named(n.key, "", "", "a variable")+" of the shell that starts compose"
+		}
+		if n.unresolved == "" || strings.Contains(n.unresolved, "${") {
+			interpolate(&n, beside)
+		}
+		all = append(all, &n)
+	}
+	return all
+}
+
+// beside opens the file that a part of src names.
+func (s *session) beside(src *source, part *node, what string) (*source, bool) {
+	name := path.Join(path.Dir(src.name), part.text)
+	data, err := s.load(name)
+	if err != nil {
+		s.fail(src.name, src.errorAt(part.start, errors.New(what+" cannot be read: it does not exist in the tree, or is not a readable file")))
+		return nil, false
+	}
+	other, err := newSource(name, data)
+	if err != nil {
+		s.fail(name, err)
+		return nil, false
+	}
+	return other, true
+}
+
+// extended is the environment that a service takes over from another one, of
+// this file or another. Source: Compose specification, "extends".
+func (s *session) extended(src *source, services, service, beside *node, depth int) []*node {
+	extends := service.get("extends")
+	if extends == nil || depth == 0 {
+		return nil
+	}
+	name := extends.text
+	if extends.kind == mapping {
+		name = extends.str("service")
+	}
+	if file := extends.get("file"); file != nil {
+		other, ok := s.beside(src, file, "the file of extends")
+		if !ok {
+			return nil
+		}
+		docs, err := parseYAML(other)
+		if err != nil || len(docs) == 0 {
+			return nil // its own reader says what is wrong with it
+		}
+		s.included[other.name] = true
+		src, services = other, docs[0].get("services")
+	}
+	base := services.get(name)
+	if base == nil {
+		return nil
+	}
+	return s.serviceItems(src, services, base, beside, depth-1)
 }
 
 func envFiles(n *node) []*node {
