@@ -150,7 +150,7 @@ func faultNamed(id string) *faultKind {
 // one that it has.
 func elsewhere(id string) string {
 	return map[string]string{
-		"F26": "write quotas are part of throttling, not a fault by rule",
+		"F26": "write quotas are part of throttling: `POST /control/throttle`",
 		"F30": "a person acts through POST /control/portal",
 		"F31": "add a secret to the service principal with addPassword",
 		"F42": "Kubernetes is no surface of the lab", "F43": "GitHub is no surface of the lab",
