@@ -31,6 +31,8 @@ var inside = map[string][]string{
 	"internal/entra":           {"internal/secret", "aadsts"},
 	"internal/diagnose":        {"internal/entra", "internal/secret", "aadsts"},
 	"internal/explain":         {"internal/diagnose", "aadsts"},
+	"internal/logscan":         {"internal/diagnose", "internal/logscan/kernel", "internal/secret", "aadsts"},
+	"internal/logscan/kernel":  {},
 	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
 	"internal/setting":         {"internal/entra", "internal/secret"},
 	"internal/text":            {},
@@ -55,10 +57,11 @@ var never = map[string][]string{
 	"internal/explain":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/request":  {"net/http", "os/exec", "database/sql"},
 	"internal/setting":  {"net", "net/http", "os/exec", "database/sql"},
+	"internal/logscan":  {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/logscan", "internal/logscan/kernel"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()
