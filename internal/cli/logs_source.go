@@ -36,6 +36,7 @@ func (r *logReader) failed(name string, err error) {
 // read reads what a name stands for: a file, a directory, or - for standard input.
 func (r *logReader) read(ctx context.Context, name string) error {
 	if name == "-" {
+		widen(r.stdin)
 		r.note(ctx, name, r.stream(ctx, "stdin", r.stdin))
 		return ctx.Err()
 	}
