@@ -20,6 +20,7 @@ type logsOptions struct {
 	apps, codes      []string
 	include, exclude []string
 	failOn           []string
+	changes          []string
 }
 
 func (p *program) logs() *cobra.Command {
@@ -39,7 +40,8 @@ Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be r
 130 interrupted.`,
 		Example: `credsmith logs app.log
 credsmith logs /var/log/pods --include '*.log' --since 24h
-kubectl logs deploy/billing | credsmith logs -o json`,
+kubectl logs deploy/billing | credsmith logs -o json
+credsmith logs app.log --changes changes.json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runLogs(cmd.Context(), args, o) },
 	}
@@ -50,6 +52,7 @@ kubectl logs deploy/billing | credsmith logs -o json`,
 	flags.StringSliceVar(&o.codes, "code", nil, "only these codes, such as 7000215")
 	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
 	flags.StringSliceVar(&o.exclude, "exclude", nil, "in directories, no files that match")
+	flags.StringSliceVar(&o.changes, "changes", nil, "files or directories that say what was changed: Entra audit export, Kubernetes events, git log, deployments; JSON or CSV with a time")
 	flags.StringSliceVar(&o.failOn, "fail-on", []string{"any"}, "what exits 1: any, none, secrets, or classes such as secret_expired")
 	return cmd
 }
@@ -72,6 +75,7 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 		}
 	}
 	result := reader.scan.Result()
+	result.Explain(reader.changes(ctx, o.changes, options.Now))
 	result.Errors = append(result.Errors, reader.errors...)
 	if p.json {
 		if err := p.writeJSON(result); err != nil {
@@ -208,6 +212,13 @@ func (g page) incident(in logscan.Incident) {
 	}
 	for _, evidence := range in.Evidence {
 		g.row("", "%s", evidence)
+	}
+	for _, c := range in.Changes {
+		whose := ""
+		if c.SameApp {
+			whose = ", this app"
+		}
+		g.row("before it", "%s %s (%s%s)", c.At.Format(time.DateTime+"Z"), c.What, c.Source, whose)
 	}
 	if len(in.Likely) > 0 {
 		g.row("likely", "%s", strings.Join(in.Likely, ", "))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -152,4 +153,36 @@ func (r *logReader) stream(ctx context.Context, name string, in io.Reader) error
 		return r.scan.Reader(ctx, name, unpacked)
 	}
 	return r.scan.Reader(ctx, name, buffered)
+}
+
+// changes reads the files of --changes.
+func (r *logReader) changes(ctx context.Context, names []string, now time.Time) []logscan.Change {
+	var all []logscan.Change
+	for _, name := range names {
+		// The error says why the walk ended early: the context, which the
+		// caller looks at.
+		_ = filepath.WalkDir(name, func(file string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				r.failed(file, err)
+				return nil
+			}
+			if entry.IsDir() {
+				return ctx.Err()
+			}
+			found, err := readChanges(file, now)
+			r.note(ctx, file, err)
+			all = append(all, found...)
+			return ctx.Err()
+		})
+	}
+	return all
+}
+
+func readChanges(file string, now time.Time) ([]logscan.Change, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return logscan.ReadChanges(file, f, now)
 }
