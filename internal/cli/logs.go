@@ -21,6 +21,7 @@ type logsOptions struct {
 	include, exclude []string
 	failOn           []string
 	changes          []string
+	report           string
 }
 
 func (p *program) logs() *cobra.Command {
@@ -41,7 +42,7 @@ Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be r
 		Example: `credsmith logs app.log
 credsmith logs /var/log/pods --include '*.log' --since 24h
 kubectl logs deploy/billing | credsmith logs -o json
-credsmith logs app.log --changes changes.json`,
+credsmith logs app.log --changes changes.json --report report.html`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runLogs(cmd.Context(), args, o) },
 	}
@@ -53,6 +54,7 @@ credsmith logs app.log --changes changes.json`,
 	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
 	flags.StringSliceVar(&o.exclude, "exclude", nil, "in directories, no files that match")
 	flags.StringSliceVar(&o.changes, "changes", nil, "files or directories that say what was changed: Entra audit export, Kubernetes events, git log, deployments; JSON or CSV with a time")
+	flags.StringVar(&o.report, "report", "", "write the incidents to this HTML file as well")
 	flags.StringSliceVar(&o.failOn, "fail-on", []string{"any"}, "what exits 1: any, none, secrets, or classes such as secret_expired")
 	return cmd
 }
@@ -77,6 +79,9 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	result := reader.scan.Result()
 	result.Explain(reader.changes(ctx, o.changes, options.Now))
 	result.Errors = append(result.Errors, reader.errors...)
+	if err := saveLogsReport(o.report, result); err != nil {
+		return err
+	}
 	if p.json {
 		if err := p.writeJSON(result); err != nil {
 			return err
