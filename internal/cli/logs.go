@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,6 +60,9 @@ credsmith logs app.log --changes changes.json --report report.html`,
 	return cmd
 }
 
+// memoryWanted is asked of the runtime while logs are read, in bytes.
+const memoryWanted = 40 << 20
+
 func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) error {
 	options, err := p.logsScanOptions(o)
 	if err != nil {
@@ -70,6 +74,8 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 		}
 		args = []string{"-"}
 	}
+	// What is live is far less; this keeps the collector from letting it double.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryWanted))
 	reader := logReader{scan: logscan.New(options), include: o.include, exclude: o.exclude, stdin: p.Stdin}
 	for _, name := range args {
 		if err := reader.read(ctx, name); err != nil {

@@ -59,7 +59,7 @@ type incident struct {
 
 const (
 	maxFiles   = 64
-	maxBuckets = 512
+	maxBuckets = 256
 	firstWidth = 60 // seconds
 )
 
@@ -257,6 +257,9 @@ func family(name string) string {
 // returns the median time between their starts.
 func (in *incident) bursts() (int, time.Duration) {
 	const quiet = 20 * 60
+	if in.width > quiet {
+		return 0, 0 // seen from too far away
+	}
 	var starts, apart []int64
 	lastSeen := int64(-1)
 	for _, b := range slices.Sorted(maps.Keys(in.buckets)) {

@@ -227,7 +227,7 @@ func (s *Scan) key(parts ...string) uint64 {
 // recent remembers keys: at least the last maxRecent, in bounded memory.
 type recent struct{ young, old map[uint64]struct{} }
 
-const maxRecent = 400_000
+const maxRecent = 150_000
 
 // add reports whether the key is remembered, and remembers it.
 func (r *recent) add(key uint64) bool {

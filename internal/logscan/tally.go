@@ -46,9 +46,9 @@ type Scan struct {
 
 // What is kept in memory is bounded; the rest is counted under one heading.
 const (
-	maxCodes     = 10_000
-	maxApps      = 20_000
-	maxIncidents = 5_000
+	maxCodes     = 2_000
+	maxApps      = 10_000
+	maxIncidents = 2_000
 	maxSecrets   = 1_000
 )
 
