@@ -1,4 +1,4 @@
-.PHONY: test test-full bench bench-doctor generate
+.PHONY: test test-full bench bench-doctor bench-logs generate
 
 test: ## everything a change must pass
 	./test
@@ -11,6 +11,10 @@ bench: ## the benchmarks beside the code
 
 bench-doctor: ## 5,000 broken set-ups, diagnosed; what came of them goes to docs/accuracy.md
 	go test ./internal/diagnose -count=1 -run TestAccuracy -v -scenarios 5000 -accuracy ../../docs/accuracy.md
+
+bench-logs: ## credsmith logs against ripgrep on 1 GiB
+	command -v rg >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep; }
+	go test -run '^$$' -bench '^BenchmarkLogs$$' -benchtime 1x -timeout 20m ./cmd/credsmith
 
 generate: ## the generated pages of docs/
 	go generate ./...

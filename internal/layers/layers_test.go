@@ -32,6 +32,8 @@ var inside = map[string][]string{
 	"internal/diagnose":        {"internal/entra", "internal/secret", "aadsts"},
 	"internal/drift":           {"internal/entra"},
 	"internal/explain":         {"internal/diagnose", "aadsts"},
+	"internal/logscan":         {"internal/diagnose", "internal/logscan/kernel", "internal/secret", "aadsts"},
+	"internal/logscan/kernel":  {},
 	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
 	"internal/setting":         {"internal/entra", "internal/secret", "internal/text"},
 	"internal/text":            {},
@@ -60,12 +62,13 @@ var never = map[string][]string{
 	"internal/explain":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/request":   {"net/http", "os/exec", "database/sql"},
 	"internal/setting":   {"net", "net/http", "os/exec", "database/sql"},
+	"internal/logscan":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer", "internal/logscan", "internal/logscan/kernel"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"context"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/logscan"
+)
+
+type logsOptions struct {
+	since, until     string
+	apps, codes      []string
+	include, exclude []string
+	failOn           []string
+	changes          []string
+	report           string
+}
+
+func (p *program) logs() *cobra.Command {
+	var o logsOptions
+	cmd := &cobra.Command{
+		Use:   "logs [FILE|DIR|-]...",
+		Short: "Find failed sign-ins in logs and group them into incidents",
+		Long: `Reads logs of any size and rendering (text, JSON lines, logfmt, Docker, CRI, syslog;
+gzip and zstd) and says which apps failed to sign in, with which codes, since
+when, and what the pattern speaks for. Nothing is sent. A failure that is printed
+several times counts once. Client secrets in the logs are reported by position and
+fingerprint and never printed.
+
+Without an argument it reads standard input. Times without a zone are taken as UTC.
+
+Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be read,
+130 interrupted.`,
+		Example: `credsmith logs app.log
+credsmith logs /var/log/pods --include '*.log' --since 24h
+kubectl logs deploy/billing | credsmith logs -o json
+credsmith logs app.log --changes changes.json --report report.html`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return p.runLogs(cmd.Context(), args, o) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.since, "since", "", "leave out failures before: a time (2026-01-02T15:04:05Z) or so long ago (24h)")
+	flags.StringVar(&o.until, "until", "", "leave out failures from then on: a time or so long ago")
+	flags.StringSliceVar(&o.apps, "app", nil, "only these client ids")
+	flags.StringSliceVar(&o.codes, "code", nil, "only these codes, such as 7000215")
+	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
+	flags.StringSliceVar(&o.exclude, "exclude", nil, "in directories, no files that match")
+	flags.StringSliceVar(&o.changes, "changes", nil, "files or directories that say what was changed: Entra audit export, Kubernetes events, git log, deployments; JSON or CSV with a time")
+	flags.StringVar(&o.report, "report", "", "write the incidents to this HTML file as well")
+	flags.StringSliceVar(&o.failOn, "fail-on", []string{"any"}, "what exits 1: any, none, secrets, or classes such as secret_expired")
+	return cmd
+}
+
+// memoryWanted is asked of the runtime while logs are read, in bytes.
+const memoryWanted = 40 << 20
+
+func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) error {
+	options, err := p.logsScanOptions(o)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		if isTerminal(p.Stdin) {
+			return usage("name a file or a directory, or pipe a log in", "no log to read")
+		}
+		args = []string{"-"}
+	}
+	// What is live is far less; this keeps the collector from letting it double.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryWanted))
+	reader := logReader{scan: logscan.New(options), include: o.include, exclude: o.exclude, stdin: p.Stdin}
+	for _, name := range args {
+		if err := reader.read(ctx, name); err != nil {
+			return err
+		}
+	}
+	result := reader.scan.Result()
+	result.Explain(reader.changes(ctx, o.changes, options.Now))
+	result.Errors = append(result.Errors, reader.errors...)
+	if err := saveLogsReport(o.report, result); err != nil {
+		return err
+	}
+	if p.json {
+		if err := p.writeJSON(result); err != nil {
+			return err
+		}
+	} else {
+		p.page().logs(result)
+	}
+	switch {
+	case logsFail(result, o.failOn):
+		return found{exitProblem}
+	case len(result.Errors) > 0:
+		return found{exitCannotTell}
+	}
+	return nil
+}
+
+func (p *program) logsScanOptions(o logsOptions) (logscan.Options, error) {
+	options := logscan.Options{Now: time.Now()}
+	var err error
+	if options.Since, err = logsTime(o.since, options.Now); err != nil {
+		return options, err
+	}
+	if options.Until, err = logsTime(o.until, options.Now); err != nil {
+		return options, err
+	}
+	for _, app := range o.apps {
+		options.Apps = append(options.Apps, strings.ToLower(app))
+	}
+	for _, given := range o.codes {
+		code, err := strconv.Atoi(strings.TrimPrefix(strings.ToUpper(given), "AADSTS"))
+		if err != nil || code < 0 {
+			return options, usage("give the number, as in --code 7000215", "--code %s is no code", given)
+		}
+		options.Codes = append(options.Codes, code)
+	}
+	for _, pattern := range slices.Concat(o.include, o.exclude) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return options, usage("* stands for any name, ? for one character", "%s is no pattern", pattern)
+		}
+	}
+	known := logsClasses()
+	for _, word := range o.failOn {
+		if !slices.Contains(known, word) {
+			return options, usage("use one of "+strings.Join(known, ", "), "--fail-on %s is not known", word)
+		}
+	}
+	options.Key = p.memory(&diagnose.Means{})
+	return options, nil
+}
+
+// logsClasses are the words that --fail-on knows.
+func logsClasses() []string {
+	known := []string{"any", "none", "secrets"}
+	for entry := range aadsts.All() {
+		if !slices.Contains(known, string(entry.Category)) {
+			known = append(known, string(entry.Category))
+		}
+	}
+	return known
+}
+
+func logsFail(r logscan.Result, failOn []string) bool {
+	if slices.Contains(failOn, "any") && len(r.Incidents)+len(r.Secrets) > 0 || slices.Contains(failOn, "secrets") && len(r.Secrets) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.Incidents, func(in logscan.Incident) bool { return slices.Contains(failOn, in.Class) })
+}
+
+func logsTime(given string, now time.Time) (time.Time, error) {
+	if given == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(given); err == nil {
+		return now.Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
+		if at, err := time.Parse(layout, given); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, usage("use 2026-01-02T15:04:05Z, 2026-01-02 or 24h", "%s is no time", given)
+}
+
+// maxShown incidents fit a screen.
+const maxShown = 10
+
+func (g page) logs(r logscan.Result) {
+	g.line("%d failures in %d lines (%.1f MiB), printed %d times", r.Failures, r.Lines, float64(r.Bytes)/(1<<20), r.Occurrences)
+	if len(r.Incidents) == 0 {
+		g.line("No failed sign-in is in these logs.")
+	}
+	for i, in := range r.Incidents {
+		if i == maxShown {
+			g.line("\n%d more incidents: see -o json, or choose with --app, --code, --since", len(r.Incidents)-maxShown)
+			break
+		}
+		g.incident(in)
+	}
+	if len(r.Secrets) > 0 || r.MoreSecrets > 0 {
+		g.section("client secrets in the logs: replace them")
+		for i, s := range r.Secrets {
+			if i == maxShown {
+				g.line("%d more: see -o json", len(r.Secrets)-maxShown+int(r.MoreSecrets))
+				break
+			}
+			g.item("%s at byte %d, %d characters, %d times, fingerprint %s", s.File, s.Offset, s.Length, s.Times, s.Fingerprint)
+		}
+	}
+	if len(r.Errors) > 0 {
+		g.section("not read, or not to the end")
+		for _, e := range r.Errors {
+			g.item("%s: %s", e.File, e.Error)
+		}
+	}
+}
+
+func (g page) incident(in logscan.Incident) {
+	app := in.AppID
+	if app == "" {
+		app = "(app not named)"
+	}
+	codes := make([]string, len(in.Codes))
+	for i, code := range in.Codes {
+		codes[i] = "AADSTS" + strconv.Itoa(code)
+		if code <= 0 {
+			codes[i] = "(code lost)"
+		}
+	}
+	g.line("\n%s  %s  %s", g.bold(clean(app)), in.Class, g.faint(strings.Join(codes, " ")))
+	g.row("failures", "%d, %s  %s", in.Failures, in.Pattern, sparkline(in.Rate))
+	if in.First != nil {
+		g.row("from", "%s to %s", in.First.Format(time.DateTime+"Z"), in.Last.Format(time.DateTime+"Z"))
+	}
+	for _, evidence := range in.Evidence {
+		g.row("", "%s", evidence)
+	}
+	for _, c := range in.Changes {
+		whose := ""
+		if c.SameApp {
+			whose = ", this app"
+		}
+		g.row("before it", "%s %s (%s%s)", c.At.Format(time.DateTime+"Z"), c.What, c.Source, whose)
+	}
+	if len(in.Likely) > 0 {
+		g.row("likely", "%s", strings.Join(in.Likely, ", "))
+	}
+	g.row("next", "%s", in.Next)
+}
+
+// sparkline draws counts as bars of eight heights.
+func sparkline(rate []uint32) string {
+	const bars = "▁▂▃▄▅▆▇█"
+	most := uint32(1)
+	for _, n := range rate {
+		most = max(most, n)
+	}
+	var line strings.Builder
+	for _, n := range rate {
+		if n == 0 {
+			line.WriteByte(' ')
+			continue
+		}
+		line.WriteRune([]rune(bars)[(uint64(n)*8-1)/uint64(most)])
+	}
+	return strings.TrimRight(line.String(), " ")
+}

@@ -1,0 +1,279 @@
+package logscan
+
+import (
+	"bytes"
+	"hash/maphash"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/logscan/kernel"
+	"github.com/credsmith/credsmith/internal/secret"
+)
+
+// read parses one piece of a source. p starts at position base; events that
+// start outside [from, to) belong to another piece.
+func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, to int64) {
+	s.occurrencesIn(p, base, hits)
+	s.secretsIn(name, p, base, hits)
+	var spans []span
+	for f := range aadsts.Find(p) {
+		spans = append(spans, span{f.Start, f.End})
+		at := base + int64(f.Start)
+		if at < from || at >= to || f.Code == 0 && !clientRefused(f.OAuthError) {
+			continue
+		}
+		s.add(name, p, base, f)
+	}
+	for _, h := range hits {
+		i := int(h.Pos - base)
+		if i >= len(p) || h.Kind != kernel.BareCode && h.Kind != kernel.NoBody || inSpan(spans, i) {
+			continue
+		}
+		if f, ok := lone(p, i, h.Kind, spans); ok {
+			s.add(name, p, base, f)
+		}
+	}
+}
+
+// span is a stretch of text that an event was read from.
+type span struct{ start, end int }
+
+func inSpan(spans []span, i int) bool {
+	for _, sp := range spans {
+		if sp.start <= i && i < sp.end {
+			return true
+		}
+	}
+	return false
+}
+
+// clientRefused tells the OAuth errors that count without a code beside them:
+// the others have many reasons that are none of the client's.
+func clientRefused(oauthError string) bool {
+	return oauthError == "invalid_client" || oauthError == "unauthorized_client"
+}
+
+func (s *Scan) occurrencesIn(p []byte, base int64, hits []kernel.Hit) {
+	for _, h := range hits {
+		i := int(h.Pos-base) + len("aadsts")
+		if h.Kind != kernel.Code || i >= len(p) {
+			continue
+		}
+		const most = 9 // digits: more are no code
+		n := i
+		for n < len(p) && n < i+most && isDigit(p[n]) {
+			n++
+		}
+		code, err := strconv.Atoi(string(p[i:n]))
+		if err != nil {
+			continue
+		}
+		s.occurrences++
+		s.code(code).Occurrences++
+	}
+}
+
+// loneCode is a code behind a key that says so, as Entra's own exports have it.
+var (
+	loneCode = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:code|resulttype|error|status)s?\\?["']?\s*[:=,]?\s*\\?["'\[(]?\s*$`)
+	})
+	tokenURL = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)login\.(microsoftonline|windows)|oauth2|token|access_token`)
+	})
+	appKey = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:app_?id|client_?id)\\?["']?\s*[:=]\s*\\?["']?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})`)
+	})
+	correlationKey = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)correlation_?id\\?["']?\s*[:=]\s*\\?["']?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})`)
+	})
+)
+
+// lone reads a failure that aadsts.Find does not know: a code without its
+// prefix behind a key that says code, or a 401 of a token URL without a body.
+func lone(p []byte, i int, kind kernel.Kind, spans []span) (aadsts.Failure, bool) {
+	start, end := lineAround(p, i)
+	for _, sp := range spans {
+		if sp.start < end && sp.end > start {
+			return aadsts.Failure{}, false // the line has told its failure
+		}
+	}
+	line := p[start:end]
+	f := aadsts.Failure{Start: i, End: i + 7}
+	if kind == kernel.NoBody {
+		if !bytes.Contains(line, []byte("401")) || !tokenURL().Match(line) {
+			return f, false
+		}
+		f.OAuthError = "invalid_client"
+	} else {
+		if !loneCode().Match(p[max(start, i-32):i]) {
+			return f, false
+		}
+		f.Code, _ = strconv.Atoi(string(p[i : i+7]))
+		f.Codes = []int{f.Code}
+	}
+	f.AppID = nearest(appKey(), line, i-start)
+	f.CorrelationID = nearest(correlationKey(), line, i-start)
+	return f, true
+}
+
+// nearest returns the first match behind i, else the last before it.
+func nearest(key *regexp.Regexp, line []byte, i int) string {
+	if m := key.FindSubmatch(line[i:]); m != nil {
+		return string(bytes.ToLower(m[1]))
+	}
+	if all := key.FindAllSubmatch(line[:i], -1); len(all) > 0 {
+		return string(bytes.ToLower(all[len(all)-1][1]))
+	}
+	return ""
+}
+
+func lineAround(p []byte, i int) (start, end int) {
+	start = bytes.LastIndexByte(p[:i], '\n') + 1
+	end = len(p)
+	if n := bytes.IndexByte(p[i:], '\n'); n >= 0 {
+		end = i + n
+	}
+	return start, end
+}
+
+// record returns when the record with p[i] was written and where it starts: the
+// line itself, or, for lines of a stack trace, the last line above with a time.
+func (s *Scan) record(p []byte, i int) (at time.Time, start int) {
+	const maxLines = 64
+	lo, hi := lineAround(p, i)
+	start = -1
+	if !continues(p[lo:hi]) {
+		start = lo
+	}
+	for range maxLines {
+		if at, ok := timeIn(p[lo:hi], s.now); ok {
+			return at, max(start, lo)
+		}
+		if lo == 0 {
+			break
+		}
+		hi = lo - 1
+		lo = bytes.LastIndexByte(p[:hi], '\n') + 1
+	}
+	return time.Time{}, start
+}
+
+// continues reports whether a line goes on with the record above it.
+func continues(line []byte) bool {
+	for _, start := range []string{" ", "\t", "Caused by", "--->", "Original exception", "Inner exception"} {
+		if bytes.HasPrefix(line, []byte(start)) {
+			return true
+		}
+	}
+	return false
+}
+
+// add counts a failure, unless it was counted before.
+func (s *Scan) add(name string, p []byte, base int64, f aadsts.Failure) {
+	written, start := s.record(p, f.Start)
+	record := int64(-1)
+	if start >= 0 {
+		record = base + int64(start)
+	}
+	at := f.Timestamp
+	if at.IsZero() {
+		at = written
+	}
+	if s.again(name, record, at, f) {
+		return
+	}
+	if !s.wants(f, at) {
+		return
+	}
+	s.count(name, at, f)
+}
+
+// again reports whether a failure was told before: with the same trace id, else
+// the same correlation id and time, else by the same record of the same log.
+func (s *Scan) again(name string, record int64, at time.Time, f aadsts.Failure) bool {
+	var seen bool
+	switch {
+	case f.TraceID != "":
+		seen = s.seen.add(s.key("trace", f.TraceID, strconv.Itoa(f.Code)))
+	case f.CorrelationID != "":
+		seen = s.seen.add(s.key("correlation", f.CorrelationID, strconv.Itoa(f.Code), strconv.FormatInt(at.Unix(), 10)))
+	}
+	if record < 0 {
+		return seen
+	}
+	where := strconv.FormatInt(record, 10)
+	same := s.seen.add(s.key("record", name, where, strconv.Itoa(f.Code), f.AppID))
+	any := s.seen.add(s.key("record", name, where))
+	if f.TraceID == "" && f.CorrelationID == "" {
+		return same || f.Code == 0 && any
+	}
+	return seen
+}
+
+func (s *Scan) key(parts ...string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(s.seed)
+	for _, part := range parts {
+		h.WriteString(part)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
+}
+
+// recent remembers keys: at least the last maxRecent, in bounded memory.
+type recent struct{ young, old map[uint64]struct{} }
+
+const maxRecent = 150_000
+
+// add reports whether the key is remembered, and remembers it.
+func (r *recent) add(key uint64) bool {
+	if _, ok := r.young[key]; ok {
+		return true
+	}
+	_, known := r.old[key]
+	if len(r.young) >= maxRecent || r.young == nil {
+		r.old, r.young = r.young, map[uint64]struct{}{}
+	}
+	r.young[key] = struct{}{}
+	return known
+}
+
+// secretsIn reports values of the form that Entra gives: three characters, a
+// digit, Q~, and 31 or 34 more.
+func (s *Scan) secretsIn(name string, p []byte, base int64, hits []kernel.Hit) {
+	const lead, least, most = 4, 34, 44
+	for _, h := range hits {
+		i := int(h.Pos - base)
+		if h.Kind != kernel.Secret || i < lead || i >= len(p) {
+			continue
+		}
+		value, ok := secretAt(p[i-lead:])
+		if !ok || len(value) < least || len(value) > most {
+			continue
+		}
+		s.secret(name, h.Pos-lead, secret.New(string(value)), len(value))
+	}
+}
+
+// secretAt reads a run of the characters that secrets are made of; %7E is ~.
+func secretAt(p []byte) ([]byte, bool) {
+	const most = 64
+	var value []byte
+	for i := 0; i < len(p) && len(value) < most; i++ {
+		c := p[i]
+		switch {
+		case c == '%' && i+2 < len(p) && p[i+1] == '7' && p[i+2]|0x20 == 'e':
+			c = '~'
+			i += 2
+		case isDigit(c), 'a' <= c|0x20 && c|0x20 <= 'z', c == '-', c == '.', c == '_', c == '~':
+		default:
+			return value, len(value) > 5
+		}
+		value = append(value, c)
+	}
+	return value, len(value) > 5
+}

@@ -1,0 +1,308 @@
+// Package logscan reads logs of any size and says which sign-ins failed in
+// them. A vector kernel finds the few places worth reading; only the text around
+// those is parsed. What is found does not depend on how the input was cut
+// into blocks. The package opens nothing: it is given readers.
+package logscan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/credsmith/credsmith/internal/logscan/kernel"
+)
+
+// The text that is parsed around anchors. An event's facts lie within 1 KiB of
+// each other; the line that tells its time may be a little further up.
+const (
+	before   = 2 << 10
+	after    = 4 << 10
+	gap      = before + after // anchors closer than this are parsed together
+	maxGroup = 64 << 10       // but never more than this at a time
+)
+
+const (
+	blockSize   = 256 << 10 // of one read: a quarter of the L2 cache
+	chunkBlocks = 8         // blocks of one piece of work
+)
+
+// ErrShrank is returned when a file gets shorter while it is read.
+var ErrShrank = errors.New("the file was truncated while it was read; what was left of it is counted")
+
+// text returns the bytes [from, to) of a source; they are valid until the next
+// call.
+type text func(from, to int64) ([]byte, error)
+
+// source is one log while it is read.
+type source struct {
+	scan  *Scan
+	name  string
+	text  text
+	hits  []kernel.Hit // not parsed yet
+	owned int64        // events that start before this are counted
+}
+
+// parse parses the groups of anchors that are complete, given that all anchors
+// before horizon are known.
+func (s *source) parse(horizon int64, end bool) error {
+	done := 0
+	for done < len(s.hits) {
+		n, owns, ok := group(s.hits[done:], horizon, end)
+		if !ok {
+			break
+		}
+		if err := s.parseGroup(s.hits[done:done+n], owns); err != nil {
+			return err
+		}
+		done += n
+	}
+	s.hits = s.hits[:copy(s.hits, s.hits[done:])]
+	return nil
+}
+
+// group returns how many of the hits are parsed together and where the events
+// of the next group start. It depends on the positions alone.
+func group(hits []kernel.Hit, horizon int64, end bool) (n int, owns int64, ok bool) {
+	for n = 1; n < len(hits); n++ {
+		if hits[n].Pos-hits[n-1].Pos > gap {
+			return n, hits[n-1].Pos + after, true
+		}
+		if hits[n].Pos-hits[0].Pos > maxGroup {
+			return n, hits[n].Pos, true
+		}
+	}
+	last := hits[n-1].Pos
+	return n, last + after, end || horizon > last+gap
+}
+
+func (s *source) parseGroup(hits []kernel.Hit, owns int64) error {
+	from := max(hits[0].Pos-before, 0)
+	p, err := s.text(from, hits[len(hits)-1].Pos+after)
+	if err != nil {
+		return err
+	}
+	s.scan.read(s.name, p, from, hits, max(s.owned, from), owns)
+	s.owned = owns
+	return nil
+}
+
+// Reader reads a stream to its end in one pass.
+func (s *Scan) Reader(ctx context.Context, name string, r io.Reader) error {
+	st := newStream(s, name)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := r.Read(st.room())
+		if fed := st.feed(n); fed != nil {
+			return fed
+		}
+		if err != nil {
+			if ended := st.end(); ended != nil || errors.Is(err, io.EOF) {
+				return ended
+			}
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+}
+
+// stream keeps the end of what was read: what a pending event may need.
+type stream struct {
+	source
+	block   int
+	buf     []byte // what is kept
+	base    int64  // position of buf[0]
+	scanned int64  // anchors before this are known
+	head    bool   // the first lines were asked for their times
+}
+
+func newStream(s *Scan, name string) *stream {
+	st := &stream{source: source{scan: s, name: name}, block: s.blockSize}
+	st.buf = make([]byte, 0, 2*(maxGroup+gap)+2*st.block)
+	st.text = func(from, to int64) ([]byte, error) {
+		from = max(from, st.base)
+		return st.buf[from-st.base : max(min(to-st.base, int64(len(st.buf))), from-st.base)], nil
+	}
+	return st
+}
+
+// room returns where the next bytes are to be read into.
+func (st *stream) room() []byte {
+	if cap(st.buf)-len(st.buf) < st.block {
+		keep := max(st.scanned-before-kernel.Margin, st.base)
+		if len(st.hits) > 0 {
+			keep = min(keep, max(st.hits[0].Pos-before, st.base))
+		}
+		st.buf = st.buf[:copy(st.buf, st.buf[keep-st.base:])]
+		st.base = keep
+	}
+	return st.buf[len(st.buf) : len(st.buf)+st.block]
+}
+
+// feed takes n bytes that were read into room.
+func (st *stream) feed(n int) error {
+	fresh := st.buf[len(st.buf) : len(st.buf)+n]
+	st.buf = st.buf[:len(st.buf)+n]
+	st.scan.bytes += int64(n)
+	st.scan.lines += int64(bytes.Count(fresh, newline))
+	if !st.head && len(st.buf) >= before {
+		st.head = true
+		st.scan.span(st.buf)
+	}
+	st.find(st.base + int64(len(st.buf)) - kernel.Margin)
+	return st.parse(st.scanned, false)
+}
+
+func (st *stream) find(to int64) {
+	if to <= st.scanned {
+		return
+	}
+	st.hits = kernel.Append(st.hits, st.buf, int(st.scanned-st.base), int(to-st.base), st.base)
+	st.scanned = to
+}
+
+// end says that nothing follows.
+func (st *stream) end() error {
+	st.find(st.base + int64(len(st.buf)))
+	st.scan.span(st.buf[max(0, len(st.buf)-before):])
+	return st.parse(st.scanned, true)
+}
+
+var newline = []byte{'\n'}
+
+// piece is what one worker found in one chunk.
+type piece struct {
+	index int64
+	hits  []kernel.Hit
+	lines int64
+	bytes int64
+	err   error
+}
+
+// File reads size bytes at random access, on every core. It never maps memory:
+// a file that is truncated meanwhile is an error and no signal.
+func (s *Scan) File(ctx context.Context, name string, r io.ReaderAt, size int64) error {
+	chunk := int64(s.blockSize) * chunkBlocks
+	chunks := (size + chunk - 1) / chunk
+	workers := int(min(int64(runtime.GOMAXPROCS(0)), chunks))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	// A worker takes a ticket before it takes a chunk, so that the chunk that
+	// everybody waits for always has one.
+	tickets := make(chan struct{}, 4*workers)
+	pieces := make(chan piece, 4*workers)
+	for range workers {
+		wg.Go(func() {
+			w := worker{r: r, block: int64(s.blockSize), size: size, buf: make([]byte, s.blockSize+2*kernel.Margin)}
+			for {
+				select {
+				case tickets <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				index := next.Add(1) - 1
+				if index >= chunks {
+					return
+				}
+				pieces <- w.piece(index, index*chunk, min((index+1)*chunk, size))
+			}
+		})
+	}
+	return s.inOrder(ctx, name, r, size, chunk, chunks, pieces, tickets)
+}
+
+func (s *Scan) inOrder(ctx context.Context, name string, r io.ReaderAt, size, chunk, chunks int64, pieces <-chan piece, tickets <-chan struct{}) error {
+	var scratch []byte
+	src := source{scan: s, name: name}
+	src.text = func(from, to int64) ([]byte, error) {
+		to = min(to, size)
+		if n := int(to - from); cap(scratch) < n {
+			scratch = make([]byte, n)
+		}
+		p := scratch[:max(to-from, 0)]
+		n, err := r.ReadAt(p, from)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		return p[:n], nil
+	}
+	if err := s.spanOf(src.text, size); err != nil {
+		return err
+	}
+	waiting := map[int64]piece{}
+	for index := int64(0); index < chunks; index++ {
+		p, ok := waiting[index]
+		for ; !ok; p, ok = waiting[index] {
+			select {
+			case got := <-pieces:
+				waiting[got.index] = got
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		delete(waiting, index)
+		<-tickets
+		s.bytes += p.bytes
+		s.lines += p.lines
+		src.hits = append(src.hits, p.hits...)
+		last := p.err != nil || index == chunks-1
+		if err := src.parse((index+1)*chunk, last); err != nil {
+			return err
+		}
+		if p.err != nil {
+			return fmt.Errorf("read %s: %w", name, p.err)
+		}
+	}
+	return nil
+}
+
+func (s *Scan) spanOf(read text, size int64) error {
+	for _, from := range []int64{0, max(0, size-before)} {
+		p, err := read(from, from+before)
+		if err != nil {
+			return err
+		}
+		s.span(p)
+	}
+	return nil
+}
+
+type worker struct {
+	r           io.ReaderAt
+	block, size int64
+	buf         []byte
+}
+
+// piece reads and searches the bytes [from, to).
+func (w *worker) piece(index, from, to int64) piece {
+	p := piece{index: index}
+	for ; from < to; from += w.block {
+		start, end := max(from-kernel.Margin, 0), min(from+w.block, to)
+		buf := w.buf[:min(end+kernel.Margin, w.size)-start]
+		n, err := w.r.ReadAt(buf, start)
+		if n < len(buf) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = ErrShrank
+			}
+			p.err = err
+		}
+		buf = buf[:n]
+		lo, hi := min(int(from-start), n), min(int(end-start), n)
+		p.hits = kernel.Append(p.hits, buf, lo, hi, start)
+		p.lines += int64(bytes.Count(buf[lo:hi], newline))
+		p.bytes += int64(hi - lo)
+		if p.err != nil {
+			break
+		}
+	}
+	return p
+}
