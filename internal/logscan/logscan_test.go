@@ -277,3 +277,22 @@ func BenchmarkFile(b *testing.B) {
 	}
 	b.SetBytes(int64(c.Len()))
 }
+
+// A stack trace names the OAuth error of its own failure again.
+func TestOneRecordIsOneFailure(t *testing.T) {
+	t.Parallel()
+	frames := strings.Repeat("\tat com.example.orders.OrderService.process(OrderService.java:12)\n", 25)
+	record := "2026-01-02T03:04:05Z ERROR AADSTS7000215: Bad secret.\n" + frames + "\tinner: invalid_client\n"
+	for _, test := range []struct {
+		log  string
+		want int64
+	}{
+		{record, 1},
+		{record + "2026-01-02T03:04:09Z ERROR OAuth Provider returned an error: invalid_client\n", 2},
+	} {
+		r := scanWith(t, 0, func(s *Scan) error { return s.Reader(t.Context(), "log", strings.NewReader(test.log)) })
+		if r.Failures != test.want {
+			t.Errorf("%d failures %+v, want %d", r.Failures, r.Codes, test.want)
+		}
+	}
+}
