@@ -44,6 +44,7 @@ func (l *Lab) purgeApp(a *application, by actor, at time.Time) {
 	delete(t.appByClientID, a.clientID)
 	if a.principal != nil {
 		l.forgetPrincipal(a.principal)
+		l.touch(a.principal)
 	}
 	l.auditApp(a, by, at, auditHardDeleteApp, nil)
 }

@@ -158,6 +158,9 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte) {
 	}
 	c.event.Status = status
 	l.history.add(c.now, c.event)
+	if c.request.Method != http.MethodGet && l.save() != nil {
+		status, answer = http.StatusServiceUnavailable, object{{"error", errStopped.Error()}}
+	}
 	if answer != nil {
 		out = encodeJSON(answer)
 	}
@@ -205,7 +208,9 @@ func (c *graphCall) authenticate() *graphError {
 	if c.caller, refused = c.lab.verify(strings.TrimSpace(token), c.now); refused != nil {
 		return refused
 	}
-	c.tenant = c.lab.tenantNamed(c.caller.Tenant)
+	if c.tenant = c.lab.tenantNamed(c.caller.Tenant); c.tenant == nil { // an import took it away
+		return unauthorized("Access token validation failure.")
+	}
 	return nil
 }
 

@@ -32,7 +32,7 @@ type Event struct {
 // create-service-principal, and the same with update, delete, restore and
 // purge; add-owner, remove-owner, grant, revoke, update-federated;
 // create-policy, update-policy, delete-policy, assign-policy,
-// unassign-policy; clock, delay, sign-in.
+// unassign-policy; clock, delay, sign-in, import.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`
@@ -59,6 +59,10 @@ type history struct {
 	mu     sync.Mutex
 	events []Event
 	last   int // sequence number
+
+	// With a store: events not saved yet, and a signal that there are some.
+	waiting []Event
+	grown   chan struct{}
 }
 
 // add appends an event. Callers hold the lab's lock, so that the order of
@@ -74,6 +78,14 @@ func (h *history) add(at time.Time, e Event) {
 		h.events = append(h.events, e)
 	} else {
 		h.events[(e.Seq-1)%historySize] = e
+	}
+	if h.grown == nil {
+		return
+	}
+	h.waiting = append(h.waiting, e)
+	select {
+	case h.grown <- struct{}{}:
+	default: // signalled already
 	}
 }
 

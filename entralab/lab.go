@@ -42,6 +42,12 @@ type Config struct {
 	// https://graph.lab.test and http://control.lab.test, and only
 	// [Lab.Transport] reaches them. For testing/synctest.
 	InProcess bool
+	// Store keeps the lab between runs. An empty one is filled with a new lab;
+	// one that holds a lab decides the tenants and the random seed. Default:
+	// nothing is kept. A write is saved before it is answered; the history of
+	// sign-ins and reads is saved within some 100 ms. Codes, refresh tokens and
+	// the key of foreign issuers are not kept.
+	Store Store
 }
 
 // Lab is a running emulated tenant. All its methods may be called at the same
@@ -62,8 +68,6 @@ type Lab struct {
 	closeOnce sync.Once
 	closeErr  error
 
-	healthy, operator App // with their values, for Env
-
 	randomLifetimes bool
 	foreign         foreignIssuer
 	delegations     delegations
@@ -75,6 +79,12 @@ type Lab struct {
 	home, other *tenant
 	revoked     map[string]bool // certificates, by SHA-256 in hex
 	autoSignIn  string
+
+	healthy, operator App // with their values, for Env
+
+	saver   *saver            // nil without a store
+	changed map[storable]bool // since the last save
+	cleared bool              // all tenants were replaced since the last save
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -105,16 +115,28 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
-	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn}
-	if l.certificates, err = newCertificates(host); err != nil {
+	l := &Lab{key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, changed: map[storable]bool{}}
+	before := &restored{}
+	if cfg.Store != nil {
+		l.saver = newSaver(cfg.Store, &l.history)
+		if before, err = restore(ctx, cfg.Store); err != nil {
+			return nil, fmt.Errorf("entralab: %w", err)
+		}
+	}
+	if l.certificates, err = newCertificates(host, before); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
 	listeners, err := l.listen(ctx, cfg, host)
 	if err != nil {
 		return nil, err
 	}
-	l.running.Go(l.key.generate)
-	l.seed()
+	if err := l.fill(cfg, before); err != nil {
+		for _, listener := range listeners {
+			listener.Close()
+		}
+		l.running.Wait()
+		return nil, fmt.Errorf("entralab: %w", err)
+	}
 
 	origins := []struct {
 		url     string
@@ -122,7 +144,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.withUserinfo(l.serveGraph)}, {l.controlURL, l.serveControl}}
 	l.transport.handlers = map[string]http.Handler{}
 	for i, origin := range origins {
-		handler := l.certificates.onlyOwnNames(origin.handler)
+		handler := l.unlessStopped(l.certificates.onlyOwnNames(origin.handler))
 		l.transport.handlers[origin.url] = handler
 		if !cfg.InProcess {
 			l.serve(listeners[i], origin.url, handler)
@@ -135,6 +157,32 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		}
 	}
 	return l, nil
+}
+
+// fill makes the tenants, or takes those of the store, and saves what is new.
+func (l *Lab) fill(cfg Config, before *restored) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if before == nil || before.tenants == nil {
+		l.random = newRandom(cfg.RandomSeed, 0)
+		l.running.Go(l.key.generate)
+		l.seed()
+	} else {
+		l.random = newRandom(before.lab.RandomSeed, before.lab.Runs+1)
+		l.key.use(before.signing, before.keys.SigningCertificate)
+		l.continueFrom(before)
+	}
+	if cfg.AutoSignIn != "" {
+		l.autoSignIn = cfg.AutoSignIn
+	}
+	l.touch(l, (*seededValues)(l))
+	if err := l.save(); err != nil {
+		return err
+	}
+	if l.saver != nil {
+		l.running.Go(l.saver.run)
+	}
+	return nil
 }
 
 func (cfg Config) host() (string, error) {
@@ -213,7 +261,15 @@ func (l *Lab) Close() error {
 		for _, server := range l.servers {
 			l.closeErr = errors.Join(l.closeErr, server.Close())
 		}
+		if l.saver == nil {
+			l.running.Wait()
+			return
+		}
+		close(l.saver.quit)
 		l.running.Wait()
+		if l.saver.stopped() {
+			l.closeErr = errors.Join(l.closeErr, l.saver.err)
+		}
 	})
 	return l.closeErr
 }
@@ -229,11 +285,22 @@ func (l *Lab) ControlURL() string { return l.controlURL }
 
 // TenantID is the home tenant, "Contoso (lab)" with the domain
 // contoso.lab.test.
-func (l *Lab) TenantID() string { return l.home.id.String() }
+func (l *Lab) TenantID() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.home.id.String()
+}
 
 // OtherTenantID is a second tenant, "Fabrikam (lab)" with the domain
-// fabrikam.lab.test and one app.
-func (l *Lab) OtherTenantID() string { return l.other.id.String() }
+// fabrikam.lab.test and one app. It is empty after an import of one tenant.
+func (l *Lab) OtherTenantID() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.other == nil {
+		return ""
+	}
+	return l.other.id.String()
+}
 
 // RandomSeed is the seed in use, for [Config.RandomSeed].
 func (l *Lab) RandomSeed() uint64 { return l.random.seed }
@@ -267,20 +334,18 @@ func (l *Lab) Now() time.Time { return l.clock.now() }
 
 // Advance moves the clock, back if d is negative. The clock stays within 1970
 // and 2200.
-func (l *Lab) Advance(d time.Duration) { l.clock.advance(d) }
+func (l *Lab) Advance(d time.Duration) { l.changeSettings(func() { l.clock.advance(d) }) }
 
 // Set sets the clock, within the same bounds.
-func (l *Lab) Set(t time.Time) { l.clock.set(t) }
+func (l *Lab) Set(t time.Time) { l.changeSettings(func() { l.clock.set(t) }) }
 
 // Freeze stops the clock, or lets it run on from where it stands.
-func (l *Lab) Freeze(on bool) { l.clock.freeze(on) }
+func (l *Lab) Freeze(on bool) { l.changeSettings(func() { l.clock.freeze(on) }) }
 
 // SetDelay sets the delay for secrets that are written from now on. Earlier
 // ones keep theirs.
 func (l *Lab) SetDelay(d Delay) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.setDelay(d)
+	l.changeSettings(func() { l.setDelay(d) })
 }
 
 func (l *Lab) setDelay(d Delay) {
@@ -294,21 +359,28 @@ func (l *Lab) History(after int) []Event { return l.history.after(after) }
 // Env returns the KEY=VALUE lines that let an unchanged client use the lab:
 // the healthy app as the client's own identity and the operator app as
 // credsmith's. No value needs quotes. SSL_CERT_FILE and NODE_EXTRA_CA_CERTS
-// are missing, since only the caller knows where it wrote [Lab.CAPEM].
+// are missing, since only the caller knows where it wrote [Lab.CAPEM]. So are
+// values that came with an import.
 func (l *Lab) Env() []string {
+	l.mu.RLock()
 	app, operator := l.healthy, l.operator
-	return []string{
+	l.mu.RUnlock()
+	lines := []string{
 		"AZURE_AUTHORITY_HOST=" + l.authorityURL,
 		"AZURE_TENANT_ID=" + app.TenantID,
 		"AZURE_CLIENT_ID=" + app.ClientID,
-		"AZURE_CLIENT_SECRET=" + app.Secrets[0].Value.Reveal(),
-		"CREDSMITH_LAB_SECRET_ID=" + app.Secrets[0].KeyID,
-		"CREDSMITH_GRAPH_URL=" + l.graphURL,
-		"CREDSMITH_LAB_CONTROL=" + l.controlURL,
-		"CREDSMITH_OPERATOR_CLIENT_ID=" + operator.ClientID,
-		"CREDSMITH_OPERATOR_CLIENT_SECRET=" + operator.Secrets[0].Value.Reveal(),
-		"CREDSMITH_OPERATOR_SECRET_ID=" + operator.Secrets[0].KeyID,
-		"CREDSMITH_OPERATOR_TENANT_ID=" + operator.TenantID,
-		"CREDSMITH_OPERATOR_AUTHORITY_HOST=" + l.authorityURL,
 	}
+	if keyID, value := app.known(); keyID != "" {
+		lines = append(lines, "AZURE_CLIENT_SECRET="+value, "CREDSMITH_LAB_SECRET_ID="+keyID)
+	}
+	lines = append(lines,
+		"CREDSMITH_GRAPH_URL="+l.graphURL,
+		"CREDSMITH_LAB_CONTROL="+l.controlURL,
+		"CREDSMITH_OPERATOR_CLIENT_ID="+operator.ClientID)
+	if keyID, value := operator.known(); keyID != "" {
+		lines = append(lines, "CREDSMITH_OPERATOR_CLIENT_SECRET="+value, "CREDSMITH_OPERATOR_SECRET_ID="+keyID)
+	}
+	return append(lines,
+		"CREDSMITH_OPERATOR_TENANT_ID="+operator.TenantID,
+		"CREDSMITH_OPERATOR_AUTHORITY_HOST="+l.authorityURL)
 }

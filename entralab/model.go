@@ -25,9 +25,10 @@ type tenant struct {
 	principalByID       map[guid]*servicePrincipal
 	principalByClientID map[guid]*servicePrincipal
 
-	audits   []*audit
-	policy   *managementPolicy   // the tenant's default, nil until it is set
-	policies []*managementPolicy // those that can be assigned
+	audits      []*audit
+	auditsSaved int                 // by the store
+	policy      *managementPolicy   // the tenant's default, nil until it is set
+	policies    []*managementPolicy // those that can be assigned
 }
 
 type user struct {
@@ -200,16 +201,7 @@ func (l *Lab) findApp(objectID string) *application {
 
 // addTenant makes an empty directory that holds Microsoft Graph and a person.
 func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
-	t := &tenant{
-		id:                  l.random.guid(),
-		displayName:         displayName,
-		domain:              domain,
-		appByID:             map[guid]*application{},
-		appByClientID:       map[guid]*application{},
-		appByURI:            map[string]*application{},
-		principalByID:       map[guid]*servicePrincipal{},
-		principalByClientID: map[guid]*servicePrincipal{},
-	}
+	t := newTenant(l.random.guid(), displayName, domain)
 	for i, name := range []string{"Lab Admin", "Ada Example"} {
 		mail := strings.ToLower(strings.ReplaceAll(name, " ", "-")) + "@" + domain
 		t.users = append(t.users, &user{i, l.random.guid(), name, mail})
@@ -218,6 +210,7 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 		id: l.random.guid(), clientID: graphAppID, created: at.UTC().Truncate(tick), enabled: true,
 	})
 	l.tenants = append(l.tenants, t)
+	l.touchAll(t)
 	return t
 }
 
@@ -277,6 +270,7 @@ func (l *Lab) grantRole(p *servicePrincipal, by actor, at time.Time, role *appRo
 		}
 	}
 	p.grants = append(p.grants, grant{id: l.random.guid(), role: role, created: at})
+	l.touch(p)
 	l.auditPrincipal(p.tenant.graph, by, at, auditGrant, []change{
 		{"AppRole.Value", "", strconv.Quote(role.name)}, {"ServicePrincipal.ObjectID", "", strconv.Quote(p.id.String())},
 	})
@@ -289,6 +283,7 @@ func (l *Lab) revokeRole(p *servicePrincipal, by actor, at time.Time, role *appR
 	for i, g := range p.grants {
 		if g.role == role {
 			p.grants = append(p.grants[:i:i], p.grants[i+1:]...)
+			l.touch(p)
 			l.auditPrincipal(p.tenant.graph, by, at, auditRevoke, []change{
 				{"AppRole.Value", strconv.Quote(role.name), ""}, {"ServicePrincipal.ObjectID", strconv.Quote(p.id.String()), ""},
 			})

@@ -42,10 +42,8 @@ type SecretSpec struct {
 // that nobody takes a secret for a young one.
 const seedAge = 30 * 24 * time.Hour
 
-// seed fills the two tenants.
+// seed fills the two tenants. Call with l.mu held.
 func (l *Lab) seed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.setDelay(Delay{})
 	at := l.clock.now().Add(-seedAge)
 	l.home = l.addTenant("Contoso (lab)", "contoso.lab.test", at)
@@ -83,12 +81,20 @@ func generatePlainValue() string {
 }
 
 // Healthy is the seeded app whose one secret works. It may read users.
-func (l *Lab) Healthy() App { return l.healthy.clone() }
+func (l *Lab) Healthy() App {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.healthy.clone()
+}
 
 // Operator is the seeded app for a tool that manages the others:
 // Application.ReadWrite.All, AuditLog.Read.All, Directory.Read.All and
 // Policy.Read.All.
-func (l *Lab) Operator() App { return l.operator.clone() }
+func (l *Lab) Operator() App {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.operator.clone()
+}
 
 func (a App) clone() App {
 	a.Secrets = slices.Clone(a.Secrets)
@@ -115,7 +121,7 @@ func (l *Lab) AddApp(spec AppSpec) (App, error) {
 	for _, secret := range app.Secrets {
 		l.history.add(now, portalEvent(app.ClientID, app.ObjectID, "mint", secret.KeyID))
 	}
-	return app, nil
+	return app, l.save()
 }
 
 // portalEvent is what the history says of a change made by a person.
@@ -198,7 +204,7 @@ func (l *Lab) AddSecret(objectID string, spec SecretSpec) (Secret, error) {
 		return Secret{}, fmt.Errorf("entralab: add secret to %q: %w", a.displayName, err)
 	}
 	l.history.add(l.clock.now(), portalEvent(a.clientID.String(), a.id.String(), "mint", secret.KeyID))
-	return secret, nil
+	return secret, l.save()
 }
 
 // addSecret checks and mints for the person in the portal. Call with l.mu held.
@@ -227,5 +233,5 @@ func (l *Lab) RemoveSecret(objectID, keyID string) error {
 		return fmt.Errorf("entralab: remove secret: app %q has no secret %q", a.displayName, keyID)
 	}
 	l.history.add(l.clock.now(), portalEvent(a.clientID.String(), a.id.String(), "remove", id.String()))
-	return nil
+	return l.save()
 }

@@ -36,6 +36,7 @@ var inside = map[string][]string{
 	"internal/graph":    {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/state":    {"internal/entra", "internal/secret"},
 	"internal/canary":   {},
+	"internal/labstore": {"entralab"},
 	"internal/layers":   {},
 	"internal/demo":     {"*"},
 	"internal/cli":      {"*"},
