@@ -278,8 +278,8 @@ func (d document) model() ([]*tenant, error) {
 // use makes the settings those of the lab. Call with l.mu held.
 func (l *Lab) use(s settings) {
 	l.clock.place(s.Offset, s.Frozen)
-	l.setDelay(Delay{s.Accept, s.Remove, s.Replicas})
-	l.logLag = logLag{max(s.SignInLag, 0), max(s.AuditLag, 0)}
+	l.setDelay(Delay{Accept: s.Accept, Remove: s.Remove, Replicas: s.Replicas})
+	l.logLag = logLag{signIn: max(s.SignInLag, 0), audit: max(s.AuditLag, 0)}
 	l.autoSignIn = s.AutoSignIn
 	l.revoked = map[string]bool{}
 	for _, sum := range s.Revoked {

@@ -70,7 +70,9 @@ type restored struct {
 	pieces  []piece
 }
 
-var errDamaged = errors.New("the stored lab is damaged: restore it from a copy, or start with an empty directory")
+// ErrDamaged is what [Start] returns for a [Store] whose records do not fit
+// together.
+var ErrDamaged = errors.New("the stored lab is damaged: restore it from a copy, or start with an empty directory")
 
 // restore reads a lab. It returns nil for an empty store.
 func restore(ctx context.Context, store Store) (*restored, error) {
@@ -82,7 +84,7 @@ func restore(ctx context.Context, store Store) (*restored, error) {
 		}
 		found++
 		if json.Unmarshal(record.Data, &r.lab) != nil {
-			return nil, errDamaged
+			return nil, ErrDamaged
 		}
 	}
 	if found == 0 {
@@ -108,10 +110,10 @@ func each[T any](ctx context.Context, store Store, kind string, take func(id str
 		}
 		var v T
 		if err := json.Unmarshal(record.Data, &v); err != nil {
-			return fmt.Errorf("%w (%s %s: %v)", errDamaged, kind, record.ID, err)
+			return fmt.Errorf("%w (%s %s: %v)", ErrDamaged, kind, record.ID, err)
 		}
 		if err := take(record.ID, v); err != nil {
-			return fmt.Errorf("%w (%v)", errDamaged, err)
+			return fmt.Errorf("%w (%v)", ErrDamaged, err)
 		}
 	}
 	return nil
@@ -144,7 +146,7 @@ func (r *restored) readKeys(ctx context.Context, store Store) error {
 		return nil
 	}), func() error {
 		if found != 1 {
-			return fmt.Errorf("%w (its keys are missing)", errDamaged)
+			return fmt.Errorf("%w (its keys are missing)", ErrDamaged)
 		}
 		return nil
 	}())
@@ -166,7 +168,7 @@ func (r *restored) readTenants(ctx context.Context, store Store) error {
 	slices.SortFunc(apps, func(a, b storedApp) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
 	for _, s := range apps {
 		if err := m.app(s); err != nil {
-			return fmt.Errorf("%w (%v)", errDamaged, err)
+			return fmt.Errorf("%w (%v)", ErrDamaged, err)
 		}
 	}
 	apps = nil
@@ -177,7 +179,7 @@ func (r *restored) readTenants(ctx context.Context, store Store) error {
 	slices.SortFunc(principals, func(a, b storedPrincipal) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
 	for _, s := range principals {
 		if err := m.principal(s); err != nil {
-			return fmt.Errorf("%w (%v)", errDamaged, err)
+			return fmt.Errorf("%w (%v)", ErrDamaged, err)
 		}
 	}
 	if err := r.readAudits(ctx, store, m); err != nil {
@@ -186,12 +188,12 @@ func (r *restored) readTenants(ctx context.Context, store Store) error {
 	for _, id := range r.lab.Tenants {
 		t := m.byID[id]
 		if t == nil {
-			return fmt.Errorf("%w (tenant %s is missing)", errDamaged, id)
+			return fmt.Errorf("%w (tenant %s is missing)", ErrDamaged, id)
 		}
 		r.tenants = append(r.tenants, t)
 	}
 	if err := m.finish(r.tenants); err != nil {
-		return fmt.Errorf("%w (%v)", errDamaged, err)
+		return fmt.Errorf("%w (%v)", ErrDamaged, err)
 	}
 	return nil
 }
@@ -220,11 +222,11 @@ func (r *restored) readAudits(ctx context.Context, store Store, m *modelReader) 
 	for _, part := range runs {
 		t := m.byID[part.tenant]
 		if part.first != len(t.audits) {
-			return fmt.Errorf("%w (audit entries from %d are missing)", errDamaged, len(t.audits))
+			return fmt.Errorf("%w (audit entries from %d are missing)", ErrDamaged, len(t.audits))
 		}
 		for _, e := range part.entries {
 			if err := m.audit(t, e); err != nil {
-				return fmt.Errorf("%w (%v)", errDamaged, err)
+				return fmt.Errorf("%w (%v)", ErrDamaged, err)
 			}
 		}
 		t.auditsSaved = len(t.audits)
@@ -251,11 +253,11 @@ func (r *restored) readHistory(ctx context.Context, store Store) error {
 	slices.SortFunc(r.pieces, func(a, b piece) int { return cmp.Compare(a.first, b.first) })
 	for i, e := range r.events {
 		if e.Seq != r.events[0].Seq+i {
-			return fmt.Errorf("%w (the history has a gap before %d)", errDamaged, e.Seq)
+			return fmt.Errorf("%w (the history has a gap before %d)", ErrDamaged, e.Seq)
 		}
 	}
 	if n := len(r.events); n > 0 && r.events[0].Seq > 1 && n < historySize {
-		return fmt.Errorf("%w (the history begins at %d)", errDamaged, r.events[0].Seq)
+		return fmt.Errorf("%w (the history begins at %d)", ErrDamaged, r.events[0].Seq)
 	}
 	return nil
 }

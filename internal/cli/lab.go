@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/labstore"
 )
 
 type labFlags struct {
@@ -18,6 +19,7 @@ type labFlags struct {
 	portBase   int
 	randomSeed uint64
 	envFile    string
+	data       string
 }
 
 func (p *program) lab() *cobra.Command {
@@ -26,8 +28,12 @@ func (p *program) lab() *cobra.Command {
 		Use:   "lab",
 		Short: "Run an emulated Entra tenant on this machine",
 		Long: `Runs an emulated tenant: token service and Microsoft Graph over TLS, and a control
-address over plain HTTP. It listens on loopback only and keeps everything in
-memory until it is stopped. Unchanged Microsoft SDKs sign in to it.
+address over plain HTTP. It listens on loopback only. Unchanged Microsoft SDKs
+sign in to it.
+
+Everything is in memory and ends with the lab, unless --data names a directory:
+then tenants, apps, secrets, history and the CA are there again after a restart,
+or a crash. The directory holds no secret in clear, but the key that opens it.
 
 --env-file writes what clients need to know, with mode 0600, once all addresses
 answer.
@@ -35,6 +41,7 @@ answer.
 ` + exitCodes,
 		Example: `credsmith lab
 credsmith lab --env-file lab.env
+credsmith lab --data lab.data --env-file lab.env
 
 # in another shell
 set -a; . ./lab.env; set +a
@@ -42,26 +49,50 @@ credsmith doctor --graph`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.runLab(cmd.Context(), f) },
 	}
-	cmd.AddCommand(p.labEnv(), p.labTrust())
+	cmd.AddCommand(p.labEnv(), p.labTrust(), p.labExport(), p.labImport())
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1", "loopback address to listen on")
 	flags.IntVar(&f.portBase, "port-base", 0, "first of four ports in a row (default any free ports)")
 	flags.Uint64Var(&f.randomSeed, "random-seed", 0, "seed of ids and order (default random)")
+	flags.StringVar(&f.data, "data", "", "directory that keeps the lab between runs (default memory only)")
 	flags.StringVar(&f.envFile, "env-file", "", "file to write the environment of clients to")
 	return cmd
 }
 
 func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
-	lab, err := entralab.Start(ctx, entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed})
-	if err != nil {
-		return usage("choose a free --port-base, and a loopback address for --listen", "start the lab: %w", err)
+	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed}
+	if f.data != "" {
+		store, err := labstore.Open(ctx, f.data)
+		if err != nil {
+			return usage("", "keep the lab in %s: %w", f.data, err)
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		cfg.Store = store
 	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
-	dir, err := os.MkdirTemp("", "credsmith-lab-")
+	return p.serveLab(ctx, f, cfg)
+}
+
+func (p *program) serveLab(ctx context.Context, f labFlags, cfg entralab.Config) (err error) {
+	lab, err := entralab.Start(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("make a directory for the lab's CA certificate: %w", err)
+		hint := "choose a free --port-base, and a loopback address for --listen"
+		if errors.Is(err, entralab.ErrDamaged) || errors.Is(err, labstore.ErrDamaged) {
+			hint = ""
+		}
+		return usage(hint, "start the lab: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if closing := lab.Close(); closing != nil {
+			err = errors.Join(err, usage("find out why --data cannot be written, and start the lab again: what it acknowledged is kept", "%w", closing))
+		}
+	}()
+	dir := f.data
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "credsmith-lab-"); err != nil {
+			return fmt.Errorf("make a directory for the lab's CA certificate: %w", err)
+		}
+		defer os.RemoveAll(dir)
+	}
 	ca := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(ca, lab.CAPEM(), 0o600); err != nil {
 		return fmt.Errorf("write the lab's CA certificate: %w", err)
@@ -84,7 +115,7 @@ func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	_ = lab.Wait(ctx) // Close reports it
 	return nil
 }
 
