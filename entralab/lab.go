@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,9 +20,18 @@ import (
 // Config is how a lab starts. The zero Config is a lab on free loopback ports.
 type Config struct {
 	// Listen is the host to listen on: an address of 127.0.0.0/8, ::1 or
-	// localhost. Default 127.0.0.1. Anything else is an error: the lab hands
-	// out credentials to whoever asks.
+	// localhost. Default 127.0.0.1. Anything else is an error, unless
+	// BeyondLoopback is set: the lab hands out credentials to whoever asks.
 	Listen string
+	// BeyondLoopback lets Listen be another address, 0.0.0.0 and :: included.
+	// The control origin stays on 127.0.0.1 even then.
+	BeyondLoopback bool
+	// HostNames are further names and addresses that the certificate carries
+	// and that the authority and Graph answer for. The first of them is the
+	// host in their URLs. Names of Microsoft's services are an error.
+	HostNames []string
+	// Seed is added to a new lab. A [Store] that holds a lab makes it idle.
+	Seed Seed
 	// PortBase is the authority's port; Graph has the next one, the one after
 	// is reserved for the vault, and control has PortBase+3. 0 takes any free
 	// ports.
@@ -82,9 +92,10 @@ type Lab struct {
 
 	healthy, operator App // with their values, for Env
 
-	saver   *saver            // nil without a store
-	changed map[storable]bool // since the last save
-	cleared bool              // all tenants were replaced since the last save
+	saver    *saver            // nil without a store
+	changed  map[storable]bool // since the last save
+	restored bool              // from a store
+	cleared  bool              // all tenants were replaced since the last save
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -123,7 +134,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
 	}
-	if l.certificates, err = newCertificates(host, before); err != nil {
+	if l.certificates, err = newCertificates(slices.Concat([]string{host}, cfg.HostNames), before); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
 	listeners, err := l.listen(ctx, cfg, host)
@@ -144,7 +155,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	}{{l.authorityURL, l.serveAuthority}, {l.graphURL, l.withUserinfo(l.serveGraph)}, {l.controlURL, l.serveControl}}
 	l.transport.handlers = map[string]http.Handler{}
 	for i, origin := range origins {
-		handler := l.unlessStopped(l.certificates.onlyOwnNames(origin.handler))
+		handler := l.unlessStopped(l.certificates.onlyOwnNames(origin.handler, origin.url == l.controlURL))
 		l.transport.handlers[origin.url] = handler
 		if !cfg.InProcess {
 			l.serve(listeners[i], origin.url, handler)
@@ -167,10 +178,14 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 		l.random = newRandom(cfg.RandomSeed, 0)
 		l.running.Go(l.key.generate)
 		l.seed()
+		if err := l.addSeed(cfg.Seed); err != nil {
+			return err
+		}
 	} else {
 		l.random = newRandom(before.lab.RandomSeed, before.lab.Runs+1)
 		l.key.use(before.signing, before.keys.SigningCertificate)
 		l.continueFrom(before)
+		l.restored = true
 	}
 	if cfg.AutoSignIn != "" {
 		l.autoSignIn = cfg.AutoSignIn
@@ -190,8 +205,17 @@ func (cfg Config) host() (string, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	switch ip := net.ParseIP(host); {
+	case host == "localhost" || ip != nil && (ip.IsLoopback() || cfg.BeyondLoopback):
+	case ip == nil && cfg.BeyondLoopback:
+		return "", fmt.Errorf("entralab: cannot listen on %q: give an address", cfg.Listen)
+	default:
 		return "", fmt.Errorf("entralab: cannot listen on %q: only loopback addresses (127.0.0.0/8, ::1, localhost) are allowed", cfg.Listen)
+	}
+	for _, name := range cfg.HostNames {
+		if err := checkHostName(name); err != nil {
+			return "", err
+		}
 	}
 	if cfg.PortBase < 0 || cfg.PortBase > 65535-3 {
 		return "", fmt.Errorf("entralab: port base %d: must be 0 or leave room for four ports up to 65535", cfg.PortBase)
@@ -216,8 +240,17 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 		if cfg.PortBase != 0 {
 			port = cfg.PortBase + origin.offset
 		}
+		address, named := host, host
+		switch {
+		case origin.url == &l.controlURL && !isLoopback(host):
+			address, named = "127.0.0.1", "127.0.0.1"
+		case origin.url != &l.controlURL && len(cfg.HostNames) > 0:
+			named = cfg.HostNames[0]
+		case net.ParseIP(host).IsUnspecified():
+			named = "127.0.0.1"
+		}
 		var config net.ListenConfig
-		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
 			for _, open := range listeners[:i] {
 				open.Close()
@@ -225,7 +258,7 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
 		_, actual, _ := net.SplitHostPort(listener.Addr().String())
-		*origin.url = origin.scheme + net.JoinHostPort(host, actual)
+		*origin.url = origin.scheme + net.JoinHostPort(named, actual)
 		listeners = append(listeners, listener)
 	}
 	return listeners, nil
@@ -273,6 +306,10 @@ func (l *Lab) Close() error {
 	})
 	return l.closeErr
 }
+
+// Restored reports whether the [Store] held this lab already, so that
+// [Config.Seed] was not used.
+func (l *Lab) Restored() bool { return l.restored }
 
 // AuthorityURL is the origin of the token service, without a slash at the end.
 func (l *Lab) AuthorityURL() string { return l.authorityURL }

@@ -11,7 +11,8 @@ import (
 // AppSpec is an application to add. The zero AppSpec is an app of the home
 // tenant with a service principal, no permissions and no secrets.
 type AppSpec struct {
-	TenantID           string   // default: the home tenant
+	TenantID           string   // id or domain; default: the home tenant
+	ObjectID, ClientID string   // default: random; must be new
 	DisplayName        string   // default "app"
 	SignInAudience     string   // default AzureADMyOrg
 	Permissions        []string // app roles of Microsoft Graph by name, such as "User.Read.All"
@@ -22,11 +23,13 @@ type AppSpec struct {
 	Certificates         []*x509.Certificate
 	FederatedCredentials []FederatedCredentialSpec
 	RedirectURIs         []string // of the web platform
+	Disabled             bool     // nobody signs in to it
 }
 
 // SecretSpec is a secret to add.
 type SecretSpec struct {
 	DisplayName string
+	KeyID       string // default: random; must be new
 	// Start and End bound the secret's validity. Default: At, and two years
 	// after Start. Both may lie in the past.
 	Start, End time.Time
@@ -160,6 +163,10 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 			return App{}, err
 		}
 	}
+	ids, err := l.fixedIDs(spec)
+	if err != nil {
+		return App{}, err
+	}
 	now := l.clock.now()
 	secrets := make([]SecretSpec, len(spec.Secrets))
 	for i, secret := range spec.Secrets {
@@ -171,6 +178,9 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 
 	by := t.portal()
 	a := l.createApp(t, by, at, spec.DisplayName, spec.SignInAudience)
+	a.rename(ids.object, ids.client)
+	t.audits[len(t.audits)-1].targetID, t.audits[len(t.audits)-1].clientID = a.id, a.clientID
+	a.disabled = spec.Disabled
 	app := App{TenantID: t.id.String(), ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName}
 	if !spec.NoServicePrincipal {
 		p := l.createPrincipal(a, by, at)

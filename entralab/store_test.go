@@ -229,12 +229,11 @@ func FuzzImport(f *testing.F) {
 	lab := start(f)
 	f.Add(lab.Export())
 	f.Add([]byte(`{"format":"credsmith-lab/1","settings":{},"tenants":[]}`))
+	again := start(f)
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		lab := start(t)
 		if lab.Import(doc) != nil {
 			return
 		}
-		again := start(t)
 		if err := again.Import(lab.Export()); err != nil {
 			t.Fatalf("an exported document is refused: %v", err)
 		}

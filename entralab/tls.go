@@ -13,6 +13,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -51,9 +52,8 @@ func newCA() (*x509.Certificate, *ecdsa.PrivateKey, error) {
 }
 
 // newCertificates takes the CA of the lab before, or makes one, and makes a
-// leaf for the loopback names, and for host when that is another loopback
-// address.
-func newCertificates(host string, before *restored) (c *certificates, err error) {
+// leaf for the loopback names and the given hosts.
+func newCertificates(hosts []string, before *restored) (c *certificates, err error) {
 	c = &certificates{pool: x509.NewCertPool()}
 	if before != nil && before.ca != nil && time.Until(before.ca.NotAfter) > caRenewal {
 		c.ca, c.caKey = before.ca, before.caKey
@@ -76,8 +76,13 @@ func newCertificates(host string, before *restored) (c *certificates, err error)
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if ip := net.ParseIP(host); ip != nil {
-		leaf.IPAddresses = append(leaf.IPAddresses, ip)
+	for _, host := range hosts {
+		switch ip := net.ParseIP(host); {
+		case ip == nil:
+			leaf.DNSNames = append(leaf.DNSNames, host)
+		case !ip.IsUnspecified():
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		}
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, c.ca, leafKey.Public(), c.caKey)
 	if err != nil {
@@ -93,14 +98,14 @@ func newCertificates(host string, before *restored) (c *certificates, err error)
 // onlyOwnNames refuses requests for a host that the certificate does not name.
 // It keeps the lab from answering as login.microsoftonline.com behind somebody's
 // DNS, and a web page from reaching the control origin by rebinding its own
-// name to loopback.
-func (c *certificates) onlyOwnNames(next http.HandlerFunc) http.Handler {
+// name to loopback; that one answers for loopback names only.
+func (c *certificates) onlyOwnNames(next http.HandlerFunc, control bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		if c.leaf.VerifyHostname(host) != nil {
+		if c.leaf.VerifyHostname(host) != nil || control && !isLoopback(host) {
 			writeProblem(w, http.StatusMisdirectedRequest, "this is an emulated tenant on loopback; it does not answer for another host")
 			return
 		}
@@ -111,4 +116,35 @@ func (c *certificates) onlyOwnNames(next http.HandlerFunc) http.Handler {
 // serial tells the leaves of several runs under one CA apart.
 func serial() *big.Int {
 	return new(big.Int).SetUint64(mathrand.Uint64()>>1 + 2)
+}
+
+// isLoopback reports whether a host is this machine, or a name that only the
+// lab's own transport knows.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip.IsLoopback() || strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), "lab.test")
+}
+
+// microsoftDomains are those whose names the lab must never carry: with its CA
+// trusted and a name resolved to it, it would take real credentials. The list
+// follows the endpoints in Microsoft's documentation of its clouds.
+var microsoftDomains = []string{
+	"microsoft.com", "microsoft.us", "microsoftonline.com", "microsoftonline.us", "microsoftonline.de", "microsoftonline-p.com", "windows.net",
+	"windowsazure.us", "azure.com", "azure.net", "azure.us", "azure.cn", "chinacloudapi.cn", "usgovcloudapi.net", "cloudapi.de",
+	"partner.microsoftonline.cn", "microsoftonline.cn", "windows-ppe.net", "live.com", "office.com", "office365.com", "msauth.net", "msftauth.net",
+	"microsoftazure.de", "azurewebsites.net", "sharepoint.com", "outlook.com", "onmicrosoft.com",
+}
+
+// checkHostName refuses names that the certificate must not carry.
+func checkHostName(name string) error {
+	lower := strings.ToLower(strings.TrimSuffix(name, "."))
+	if net.ParseIP(name) == nil && (lower == "" || len(lower) > 253 || !domainShaped("x."+lower) || strings.Trim(lower, ".-") != lower) {
+		return fmt.Errorf("entralab: %q is not a host name: give a name such as lab, or an address", clip(name))
+	}
+	for _, domain := range microsoftDomains {
+		if lower == domain || strings.HasSuffix(lower, "."+domain) {
+			return fmt.Errorf("entralab: %q is a name of Microsoft's: the lab never answers for it", name)
+		}
+	}
+	return nil
 }

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/labseed"
 	"github.com/credsmith/credsmith/internal/labstore"
 )
 
@@ -20,6 +22,10 @@ type labFlags struct {
 	randomSeed uint64
 	envFile    string
 	data       string
+	seed       string
+	caFile     string
+	beyond     bool
+	hostNames  []string
 }
 
 func (p *program) lab() *cobra.Command {
@@ -28,8 +34,12 @@ func (p *program) lab() *cobra.Command {
 		Use:   "lab",
 		Short: "Run an emulated Entra tenant on this machine",
 		Long: `Runs an emulated tenant: token service and Microsoft Graph over TLS, and a control
-address over plain HTTP. It listens on loopback only. Unchanged Microsoft SDKs
-sign in to it.
+address over plain HTTP. Unchanged Microsoft SDKs sign in to it.
+
+It listens on loopback only, since whoever reaches it can mint credentials in it.
+--i-know-this-is-a-lab allows another --listen address, for containers;
+--host-name then says what clients call it. The control address stays on loopback
+and Microsoft's names are refused even so.
 
 Everything is in memory and ends with the lab, unless --data names a directory:
 then tenants, apps, secrets, history and the CA are there again after a restart,
@@ -42,6 +52,7 @@ answer.
 		Example: `credsmith lab
 credsmith lab --env-file lab.env
 credsmith lab --data lab.data --env-file lab.env
+credsmith lab --seed lab-seed.yaml
 
 # in another shell
 set -a; . ./lab.env; set +a
@@ -51,7 +62,11 @@ credsmith doctor --graph`,
 	}
 	cmd.AddCommand(p.labEnv(), p.labTrust(), p.labExport(), p.labImport())
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1", "loopback address to listen on")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1", "address to listen on")
+	flags.BoolVar(&f.beyond, "i-know-this-is-a-lab", false, "allow --listen beyond loopback")
+	flags.StringArrayVar(&f.hostNames, "host-name", nil, "further name the lab answers for; the first stands in its addresses")
+	flags.StringVar(&f.seed, "seed", "", "YAML file of tenants, apps and secrets to begin with")
+	flags.StringVar(&f.caFile, "ca-file", "", "file to write the CA certificate to (default beside --data, or temporary)")
 	flags.IntVar(&f.portBase, "port-base", 0, "first of four ports in a row (default any free ports)")
 	flags.Uint64Var(&f.randomSeed, "random-seed", 0, "seed of ids and order (default random)")
 	flags.StringVar(&f.data, "data", "", "directory that keeps the lab between runs (default memory only)")
@@ -60,7 +75,7 @@ credsmith doctor --graph`,
 }
 
 func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
-	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed}
+	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, BeyondLoopback: f.beyond, HostNames: f.hostNames}
 	if f.data != "" {
 		store, err := labstore.Open(ctx, f.data)
 		if err != nil {
@@ -69,7 +84,34 @@ func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
 		defer func() { err = errors.Join(err, store.Close()) }()
 		cfg.Store = store
 	}
-	return p.serveLab(ctx, f, cfg)
+	seed, err := p.readSeed(f)
+	if err != nil {
+		return err
+	}
+	if seed != nil {
+		cfg.Seed = seed.Seed
+	}
+	err = p.serveLab(ctx, f, cfg)
+	if e, ok := errors.AsType[*entralab.SeedError](err); ok && seed != nil {
+		return usage("mend the seed file", "start the lab: %w", seed.Locate(e))
+	}
+	return err
+}
+
+func (p *program) readSeed(f labFlags) (*labseed.Seed, error) {
+	if f.seed == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.seed)
+	if err != nil {
+		return nil, usage("name a file that can be read", "read the seed: %w", err)
+	}
+	defer file.Close()
+	seed, err := labseed.Read(f.seed, file, p.LookupEnv, time.Now())
+	if err != nil {
+		return nil, usage("docs/lab-seed.yaml shows the keys", "read the seed: %w", err)
+	}
+	return seed, nil
 }
 
 func (p *program) serveLab(ctx context.Context, f labFlags, cfg entralab.Config) (err error) {
@@ -93,7 +135,16 @@ func (p *program) serveLab(ctx context.Context, f labFlags, cfg entralab.Config)
 		}
 		defer os.RemoveAll(dir)
 	}
-	ca := filepath.Join(dir, "ca.pem")
+	if f.beyond {
+		fmt.Fprintf(p.Stderr, "WARNING: this lab listens on %s: whoever reaches it can sign in and mint credentials in it.\nNothing in it is real. Never put a real secret into it. It does not answer for Microsoft's names.\n", f.listen)
+	}
+	if f.seed != "" && lab.Restored() {
+		fmt.Fprintf(p.Stderr, "--seed is not used: %s holds a lab already\n", f.data)
+	}
+	ca := f.caFile
+	if ca == "" {
+		ca = filepath.Join(dir, "ca.pem")
+	}
 	if err := os.WriteFile(ca, lab.CAPEM(), 0o600); err != nil {
 		return fmt.Errorf("write the lab's CA certificate: %w", err)
 	}
