@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -12,7 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/goccy/go-yaml"
 )
@@ -56,6 +56,10 @@ func TestComposeRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,11 +68,10 @@ func TestComposeRecipe(t *testing.T) {
 	if _, err := io.ReadFull(stderr, warning); err != nil || string(warning) != "WARNING: this lab listens on 0.0.0.0" {
 		t.Fatalf("the lab says %q, %v", warning, err)
 	}
-	var env string
-	for deadline := time.Now().Add(20 * time.Second); env == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		text, _ := os.ReadFile(filepath.Join(share, "lab.env"))
-		env = string(text)
+	lines := bufio.NewScanner(stdout) // the addresses follow when all of them answer
+	for lines.Scan() && lines.Text() != "stop with Ctrl-C" {
 	}
+	env := read(t, filepath.Join(share, "lab.env"))
 	values := map[string]string{}
 	for line := range strings.Lines(env) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
