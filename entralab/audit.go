@@ -81,6 +81,7 @@ func (l *Lab) auditApp(a *application, by actor, at time.Time, what activity, ch
 		targetID: a.id, targetName: a.displayName, targetType: "Application",
 		clientID: a.clientID, changes: changes,
 	}
+	l.touch(a)
 	l.appendAudit(a.tenant, e)
 	return e
 }
@@ -92,6 +93,7 @@ func (l *Lab) auditPrincipal(p *servicePrincipal, by actor, at time.Time, what a
 		targetID: p.id, targetName: p.displayName(), targetType: "ServicePrincipal",
 		clientID: p.clientID, changes: changes,
 	}
+	l.touch(p)
 	l.appendAudit(p.tenant, e)
 	return e
 }

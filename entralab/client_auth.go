@@ -306,10 +306,8 @@ func (l *Lab) addCertificates(a *application, certificates []*x509.Certificate) 
 // RevokeCertificate makes the token service refuse a certificate with 7000214,
 // as if its issuer had revoked it.
 func (l *Lab) RevokeCertificate(c *x509.Certificate) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	sum := sha256.Sum256(c.Raw)
-	l.revoked[hex.EncodeToString(sum[:])] = true
+	l.changeSettings(func() { l.revoked[hex.EncodeToString(sum[:])] = true })
 }
 
 // audience is the aud claim: one text or several.

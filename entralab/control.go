@@ -29,6 +29,12 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /control/state":
 		writeJSON(w, http.StatusOK, l.state())
+	case "GET /control/export":
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(l.Export())
+	case "POST /control/import":
+		l.serveCommandUpTo(maxImport, w, r, (*controlCall).importDocument)
 	case "GET /control/history":
 		l.serveHistory(w, r)
 	case "POST /control/clock":
@@ -100,9 +106,14 @@ func badCommand(text string) *problem { return &problem{http.StatusBadRequest, t
 // serveCommand runs a command and writes it into the history, refused or not.
 // A command that answers nothing is 204.
 func (l *Lab) serveCommand(w http.ResponseWriter, r *http.Request, command func(*controlCall) (any, *problem)) {
+	l.serveCommandUpTo(maxBody, w, r, command)
+}
+
+// serveCommandUpTo takes a body of so many bytes.
+func (l *Lab) serveCommandUpTo(limit int64, w http.ResponseWriter, r *http.Request, command func(*controlCall) (any, *problem)) {
 	c := &controlCall{lab: l, event: Event{Surface: surfaceControl, Method: r.Method, Path: r.URL.Path}}
 	var refused *problem
-	if c.body, refused = readCommand(r); refused != nil {
+	if c.body, refused = readCommand(r, limit); refused != nil {
 		writeProblem(w, refused.status, refused.text)
 		return
 	}
@@ -129,16 +140,21 @@ func (c *controlCall) run(command func(*controlCall) (any, *problem)) (any, *pro
 		c.event.Status = http.StatusNoContent
 	}
 	c.lab.history.add(c.lab.clock.now(), c.event)
+	c.lab.touch(c.lab)
+	c.lab.touchVaults()
+	if c.lab.save() != nil {
+		return nil, &problem{http.StatusServiceUnavailable, errStopped.Error()}
+	}
 	return answer, refused
 }
 
-func readCommand(r *http.Request) ([]byte, *problem) {
+func readCommand(r *http.Request, limit int64) ([]byte, *problem) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, &problem{http.StatusUnsupportedMediaType, "the content type must be application/json"}
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil || len(body) > maxBody {
-		return nil, badCommand("the body cannot be read, or is larger than 1 MiB")
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil || int64(len(body)) > limit {
+		return nil, badCommand("the body cannot be read, or is larger than " + strconv.FormatInt(limit>>20, 10) + " MiB")
 	}
 	return body, nil
 }
@@ -149,6 +165,20 @@ func (c *controlCall) read(into any) *problem {
 		return badCommand(err.Error())
 	}
 	return nil
+}
+
+// maxImport bounds a document: some 30,000 apps. [Lab.Import] takes any size.
+const maxImport = 64 << 20
+
+// importDocument replaces the tenants.
+func (c *controlCall) importDocument() (any, *problem) {
+	d, tenants, err := readDocument(c.body)
+	if err != nil {
+		return nil, badCommand(err.Error())
+	}
+	c.lab.replace(d, tenants)
+	c.event.Write = &Write{Kind: "import"}
+	return nil, nil
 }
 
 // clock sets, advances or freezes.
@@ -177,6 +207,7 @@ func (c *controlCall) clock() (any, *problem) {
 		return nil, badCommand("send one of advance, set and freeze")
 	}
 	c.lab.events.wake()
+	c.lab.touch(c.lab)
 	c.event.Write = &Write{Kind: "clock"}
 	return object{{"now", graphTime(clock.now())}}, nil
 }
@@ -245,6 +276,7 @@ func (c *controlCall) delay() (any, *problem) {
 	c.lab.setDelay(d)
 	c.lab.logLag = lags
 	c.lab.vaultDelay = vaults
+	c.lab.touch(c.lab)
 	c.event.Write = &Write{Kind: "delay"}
 	return c.lab.delays(), nil
 }

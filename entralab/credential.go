@@ -243,8 +243,12 @@ func (s SecretSpec) check(now time.Time) error {
 // mint adds a secret by a complete spec. The value leaves with the result; the
 // lab keeps a salted hash. Call with l.mu held.
 func (l *Lab) mint(h secretHolder, by actor, spec SecretSpec) Secret {
+	keyID, fixed := parseGUID(spec.KeyID)
+	if !fixed {
+		keyID = l.random.guid()
+	}
 	c := credential{
-		keyID:       l.random.guid(),
+		keyID:       keyID,
 		hint:        hintOf(spec.Value),
 		displayName: spec.DisplayName,
 		start:       stampOf(spec.Start),

@@ -41,6 +41,7 @@ func (l *Lab) purgeApp(a *application, by actor, at time.Time) {
 	a.credentialSet = a.forget()
 	if a.principal != nil {
 		l.forgetPrincipal(a.principal)
+		l.touch(a.principal)
 	}
 	l.auditApp(a, by, at, auditHardDeleteApp, nil)
 }

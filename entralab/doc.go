@@ -84,6 +84,12 @@
 // Its generated values are forgotten: give a secret a Value to sign in with it.
 // Apps dated more than 30 days back leave no audit entries.
 //
+// Keeping: a lab with a [Config.Store] goes on where it ended. A write is saved
+// before it is answered, the history of sign-ins within some 100 ms. Codes,
+// refresh tokens, device codes, sessions of browsers and fault rules end with
+// the process. [Lab.Export] and [Lab.Import] carry all tenants as one JSON
+// document with salted hashes and no values; [Config.Seed] fills a new lab.
+//
 // # What is not
 //
 // Password and implicit grants, passwords of users, other clouds, keys of

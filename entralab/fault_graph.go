@@ -168,7 +168,7 @@ func faultRename(c *faultCall) bool {
 	event := portalEvent(a.clientID.String(), a.id.String(), write.Kind, "")
 	event.Fault = c.rule.Fault
 	l.history.add(c.q.now, event)
-	return true
+	return l.save() == nil
 }
 
 // faultPageRefused answers the two kinds that lose a page.

@@ -194,6 +194,14 @@ func (c *graphCall) answer(refused *graphError) (status int, out []byte, kind st
 	}
 	c.event.Status = status
 	l.note(c.request, c.now, c.event)
+	if c.request.Method != http.MethodGet {
+		if c.tenant != nil {
+			l.touch(c.tenant)
+		}
+		if l.save() != nil {
+			status, answer = http.StatusServiceUnavailable, object{{"error", errStopped.Error()}}
+		}
+	}
 	switch answer := answer.(type) {
 	case nil:
 	case plainText:
@@ -248,7 +256,9 @@ func (c *graphCall) authenticate() *graphError {
 	if c.caller, refused = c.lab.verify(strings.TrimSpace(token), c.now); refused != nil {
 		return refused
 	}
-	c.tenant = c.lab.tenantNamed(c.caller.Tenant)
+	if c.tenant = c.lab.tenantNamed(c.caller.Tenant); c.tenant == nil { // an import took it away
+		return unauthorized("Access token validation failure.")
+	}
 	return nil
 }
 

@@ -67,6 +67,7 @@ func (c *graphCall) patchDefaultPolicy() (any, *graphError) {
 		return nil, refused
 	}
 	c.tenant.policy = &draft
+	c.lab.touch(c.tenant)
 	c.wrote("update-policy", "")
 	return nil, nil
 }
@@ -93,6 +94,7 @@ func (c *graphCall) addPolicy() (any, *graphError) {
 	}
 	p.id = c.lab.random.guid()
 	c.tenant.policies = append(c.tenant.policies, p)
+	c.lab.touch(c.tenant)
 	c.wrote("create-policy", "")
 	return append(object{c.context("policies/appManagementPolicies/$entity")}, p.shown(false)...), nil
 }
@@ -126,6 +128,7 @@ func (c *graphCall) patchPolicy() (any, *graphError) {
 		return nil, refused
 	}
 	*p = draft
+	c.lab.touch(c.tenant)
 	c.wrote("update-policy", "")
 	return nil, nil
 }
@@ -140,9 +143,11 @@ func (c *graphCall) deletePolicy() (any, *graphError) {
 	for _, a := range c.tenant.apps {
 		if a.policy == p {
 			a.policy = nil
+			c.lab.touch(a)
 		}
 	}
 	c.tenant.policies = slices.DeleteFunc(c.tenant.policies, func(other *managementPolicy) bool { return other == p })
+	c.lab.touch(c.tenant)
 	c.wrote("delete-policy", "")
 	return nil, nil
 }
@@ -178,6 +183,7 @@ func (c *graphCall) assignPolicy() (any, *graphError) {
 		return nil, badRequest("Request_BadRequest", "One or more added object references already exist for the following modified properties: 'appManagementPolicies'.")
 	}
 	a.policy = p
+	c.lab.touch(a)
 	c.wrote("assign-policy", "")
 	return nil, nil
 }
@@ -195,6 +201,7 @@ func (c *graphCall) unassignPolicy() (any, *graphError) {
 		return nil, notFound(c.keys[1])
 	}
 	a.policy = nil
+	c.lab.touch(a)
 	c.wrote("unassign-policy", "")
 	return nil, nil
 }

@@ -48,8 +48,7 @@ type Event struct {
 // create-policy, update-policy, delete-policy, assign-policy,
 // unassign-policy; set-secret, update-secret, delete-secret, recover-secret,
 // purge-secret, restore-secret; create-vault, grant-vault, revoke-vault,
-// firewall, webhook; clock, delay, sign-in,
-// licence, throttle.
+// firewall, webhook; clock, delay, sign-in, licence, throttle, import.
 type Write struct {
 	Kind  string `json:"kind"`
 	KeyID string `json:"key_id,omitempty"`
@@ -79,6 +78,10 @@ type history struct {
 	mu     sync.Mutex
 	events []Event
 	last   int // sequence number
+
+	// With a store: events not saved yet, and a signal that there are some.
+	waiting []Event
+	grown   chan struct{}
 }
 
 // add appends an event. Callers hold the lab's lock, so that the order of
@@ -95,6 +98,13 @@ func (h *history) add(at time.Time, e Event) (seq int) {
 	} else {
 		h.events[(e.Seq-1)%historySize] = e
 	}
+	if h.grown != nil {
+		h.waiting = append(h.waiting, e)
+		select {
+		case h.grown <- struct{}{}:
+		default: // signalled already
+		}
+	}
 	return e.Seq
 }
 
@@ -105,6 +115,11 @@ func (h *history) blame(seqs []int, ids string) {
 	for _, seq := range seqs {
 		if seq > h.last-len(h.events) {
 			h.events[(seq-1)%historySize].Fault = ids
+		}
+		for i := range h.waiting {
+			if h.waiting[i].Seq == seq {
+				h.waiting[i].Fault = ids
+			}
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "testing"
 // begin alike.
 func TestIndexFindsAllAndNoOthers(t *testing.T) {
 	same := func(g guid) guid { return g }
-	random := newRandom(1)
+	random := newRandom(1, 0)
 	var x index
 	var all []guid
 	for i := range 1000 {

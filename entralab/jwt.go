@@ -43,11 +43,16 @@ func (k *signingKey) generate() {
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().AddDate(5, 0, 0),
 	}
-	k.certificate, err = x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		panic("entralab: signing certificate: " + err.Error())
 	}
-	k.private = private
+	k.use(private, certificate)
+}
+
+// use sets the key and what depends on it.
+func (k *signingKey) use(private *rsa.PrivateKey, certificate []byte) {
+	k.private, k.certificate = private, certificate
 	sum := sha1.Sum(k.certificate)
 	k.thumbprint = base64.RawURLEncoding.EncodeToString(sum[:])
 	// Tokens of version 2 carry no x5t (recorded 2026-08).

@@ -15,6 +15,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -23,9 +24,18 @@ import (
 // Config is how a lab starts. The zero Config is a lab on free loopback ports.
 type Config struct {
 	// Listen is the host to listen on: an address of 127.0.0.0/8, ::1 or
-	// localhost. Default 127.0.0.1. Anything else is an error: the lab hands
-	// out credentials to whoever asks.
+	// localhost. Default 127.0.0.1. Anything else is an error, unless
+	// BeyondLoopback is set: the lab hands out credentials to whoever asks.
 	Listen string
+	// BeyondLoopback lets Listen be another address, 0.0.0.0 and :: included.
+	// The control origin stays on 127.0.0.1 even then.
+	BeyondLoopback bool
+	// HostNames are further names and addresses that the certificates carry
+	// and that all origins but control answer for. The first of them is the
+	// host in their URLs. Names of Microsoft's services are an error.
+	HostNames []string
+	// Seed is added to a new lab. A [Store] that holds a lab makes it idle.
+	Seed Seed
 	// PortBase is the authority's port; Graph, Key Vault and control have the
 	// three after it, in this order. 0 takes any free ports.
 	PortBase int
@@ -53,6 +63,12 @@ type Config struct {
 	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
 	// counted.
 	Throttling bool
+	// Store keeps the lab between runs. An empty one is filled with a new lab;
+	// one that holds a lab decides the tenants and the random seed. Default:
+	// nothing is kept. A write is saved before it is answered; the history of
+	// sign-ins and reads is saved within some 100 ms. Codes, refresh tokens and
+	// the key of foreign issuers are not kept.
+	Store Store
 }
 
 // Lab is a running emulated tenant. All its methods may be called at the same
@@ -66,6 +82,7 @@ type Lab struct {
 	key          *signingKey
 	certificates *certificates
 	digestKey    [32]byte
+	sealerKey    [32]byte
 	sealer       cipher.AEAD // of backups
 	events       *vaultEvents
 
@@ -78,8 +95,6 @@ type Lab struct {
 	running   sync.WaitGroup
 	closeOnce sync.Once
 	closeErr  error
-
-	healthy, operator App // with their values, for Env
 
 	randomLifetimes bool
 	buckets         buckets
@@ -102,6 +117,13 @@ type Lab struct {
 	operatorID   guid // the operator's service principal
 	vaults       map[string]*vault
 	vaultDelay   VaultDelay
+
+	healthy, operator App // with their values, for Env
+
+	saver    *saver            // nil without a store
+	changed  map[storable]bool // since the last save
+	restored bool              // from a store
+	cleared  bool              // all tenants were replaced since the last save
 }
 
 // TB is the part of testing.TB that [New] needs.
@@ -135,17 +157,31 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if err := checkProfile(cfg.Profile); err != nil {
 		return nil, err
 	}
-	l := &Lab{random: newRandom(cfg.RandomSeed), key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, autoSignIn: cfg.AutoSignIn, vaults: map[string]*vault{}}
+	l := &Lab{key: newSigningKey(), randomLifetimes: cfg.RandomLifetimes, revoked: map[string]bool{}, changed: map[storable]bool{}, vaults: map[string]*vault{}}
 	rand.Read(l.digestKey[:]) // never fails
-	l.sealer = newSealer()
+	rand.Read(l.sealerKey[:])
+	before := &restored{}
+	if cfg.Store != nil {
+		l.saver = newSaver(cfg.Store, &l.history)
+		if before, err = restore(ctx, cfg.Store); err != nil {
+			return nil, fmt.Errorf("entralab: %w", err)
+		}
+	}
 	l.events = newVaultEvents()
-	l.faults = newFaults(l.random.seed)
-	if l.certificates, err = newCertificates(host); err != nil {
+	if l.certificates, err = newCertificates(slices.Concat([]string{host}, cfg.HostNames), before); err != nil {
 		return nil, fmt.Errorf("entralab: %w", err)
 	}
 	listeners, err := l.listen(ctx, cfg, host)
 	if err != nil {
 		return nil, err
+	}
+	if err := l.fill(cfg, before); err != nil {
+		for _, listener := range listeners {
+			listener.Close()
+		}
+		l.events.stop()
+		l.running.Wait()
+		return nil, fmt.Errorf("entralab: %w", err)
 	}
 	if !cfg.InProcess {
 		l.network = &http.Transport{
@@ -154,9 +190,6 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 			ForceAttemptHTTP2: true,
 		}
 	}
-	l.buckets.set(cfg.Throttling)
-	l.running.Go(l.key.generate)
-	l.seed()
 
 	own, vault := &l.certificates.server, &l.certificates.vault
 	origins := []struct {
@@ -176,7 +209,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	}
 	l.transport.handlers = map[string]http.Handler{}
 	for i, origin := range origins {
-		handler := onlyNamesOf(origin.certificate.Leaf, origin.handler)
+		handler := l.unlessStopped(onlyNamesOf(origin.certificate.Leaf, origin.handler, origin.surface == surfaceControl))
 		l.transport.handlers[origin.url] = handler
 		if !cfg.InProcess {
 			l.serve(listeners[i], origin.surface, origin.certificate, handler)
@@ -186,13 +219,57 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	return l, nil
 }
 
+// fill makes the tenants, or takes those of the store, and saves what is new.
+func (l *Lab) fill(cfg Config, before *restored) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if before == nil || before.tenants == nil {
+		l.random = newRandom(cfg.RandomSeed, 0)
+		l.running.Go(l.key.generate)
+		l.seed()
+		if err := l.addSeed(cfg.Seed); err != nil {
+			return err
+		}
+	} else {
+		l.random = newRandom(before.lab.RandomSeed, before.lab.Runs+1)
+		l.key.use(before.signing, before.keys.SigningCertificate)
+		l.continueFrom(before)
+		l.restored = true
+	}
+	l.sealer = newSealer(l.sealerKey)
+	l.faults = newFaults(l.random.seed)
+	if cfg.Throttling {
+		l.buckets.set(true)
+	}
+	if cfg.AutoSignIn != "" {
+		l.autoSignIn = cfg.AutoSignIn
+	}
+	l.touch(l, (*seededValues)(l))
+	if err := l.save(); err != nil {
+		return err
+	}
+	if l.saver != nil {
+		l.running.Go(l.saver.run)
+	}
+	return nil
+}
+
 func (cfg Config) host() (string, error) {
 	host := cfg.Listen
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	switch ip := net.ParseIP(host); {
+	case host == "localhost" || ip != nil && (ip.IsLoopback() || cfg.BeyondLoopback):
+	case ip == nil && cfg.BeyondLoopback:
+		return "", fmt.Errorf("entralab: cannot listen on %q: give an address", cfg.Listen)
+	default:
 		return "", fmt.Errorf("entralab: cannot listen on %q: only loopback addresses (127.0.0.0/8, ::1, localhost) are allowed", cfg.Listen)
+	}
+	for _, name := range cfg.HostNames {
+		if err := checkHostName(name); err != nil {
+			return "", err
+		}
 	}
 	if cfg.PortBase < 0 || cfg.PortBase > 65535-3 {
 		return "", fmt.Errorf("entralab: port base %d: must be 0 or leave room for four ports up to 65535", cfg.PortBase)
@@ -217,8 +294,17 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 		if cfg.PortBase != 0 {
 			port = cfg.PortBase + i
 		}
+		address, named := host, host
+		switch {
+		case origin.url == &l.controlURL && !isLoopback(host):
+			address, named = "127.0.0.1", "127.0.0.1"
+		case origin.url != &l.controlURL && len(cfg.HostNames) > 0:
+			named = cfg.HostNames[0]
+		case net.ParseIP(host).IsUnspecified():
+			named = "127.0.0.1"
+		}
 		var config net.ListenConfig
-		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
 			for _, open := range listeners[:i] {
 				open.Close()
@@ -226,7 +312,7 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
 		_, actual, _ := net.SplitHostPort(listener.Addr().String())
-		*origin.url = origin.scheme + net.JoinHostPort(host, actual)
+		*origin.url = origin.scheme + net.JoinHostPort(named, actual)
 		listeners = append(listeners, listener)
 	}
 	return listeners, nil
@@ -266,10 +352,22 @@ func (l *Lab) Close() error {
 		for _, server := range l.servers {
 			l.closeErr = errors.Join(l.closeErr, server.Close())
 		}
+		if l.saver == nil {
+			l.running.Wait()
+			return
+		}
+		close(l.saver.quit)
 		l.running.Wait()
+		if l.saver.stopped() {
+			l.closeErr = errors.Join(l.closeErr, l.saver.err)
+		}
 	})
 	return l.closeErr
 }
+
+// Restored reports whether the [Store] held this lab already, so that
+// [Config.Seed] was not used.
+func (l *Lab) Restored() bool { return l.restored }
 
 // AuthorityURL is the origin of the token service, without a slash at the end.
 func (l *Lab) AuthorityURL() string { return l.authorityURL }
@@ -286,11 +384,22 @@ func (l *Lab) ControlURL() string { return l.controlURL }
 
 // TenantID is the home tenant, "Contoso (lab)" with the domain
 // contoso.lab.test.
-func (l *Lab) TenantID() string { return l.home.id.String() }
+func (l *Lab) TenantID() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.home.id.String()
+}
 
 // OtherTenantID is a second tenant, "Fabrikam (lab)" with the domain
-// fabrikam.lab.test and one app.
-func (l *Lab) OtherTenantID() string { return l.other.id.String() }
+// fabrikam.lab.test and one app. It is empty after an import of one tenant.
+func (l *Lab) OtherTenantID() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.other == nil {
+		return ""
+	}
+	return l.other.id.String()
+}
 
 // RandomSeed is the seed in use, for [Config.RandomSeed].
 func (l *Lab) RandomSeed() uint64 { return l.random.seed }
@@ -326,28 +435,26 @@ func (l *Lab) Now() time.Time { return l.clock.now() }
 // Advance moves the clock, back if d is negative. The clock stays within 1970
 // and 2200.
 func (l *Lab) Advance(d time.Duration) {
-	l.clock.advance(d)
+	l.changeSettings(func() { l.clock.advance(d) })
 	l.events.wake()
 }
 
 // Set sets the clock, within the same bounds.
 func (l *Lab) Set(t time.Time) {
-	l.clock.set(t)
+	l.changeSettings(func() { l.clock.set(t) })
 	l.events.wake()
 }
 
 // Freeze stops the clock, or lets it run on from where it stands.
 func (l *Lab) Freeze(on bool) {
-	l.clock.freeze(on)
+	l.changeSettings(func() { l.clock.freeze(on) })
 	l.events.wake()
 }
 
 // SetDelay sets the delay for secrets that are written from now on. Earlier
 // ones keep theirs.
 func (l *Lab) SetDelay(d Delay) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.setDelay(d)
+	l.changeSettings(func() { l.setDelay(d) })
 }
 
 func (l *Lab) setDelay(d Delay) {
@@ -370,22 +477,29 @@ func (l *Lab) History(after int) []Event { return l.history.after(after) }
 // Env returns the KEY=VALUE lines that let an unchanged client use the lab:
 // the healthy app as the client's own identity and the operator app as
 // credsmith's. No value needs quotes. SSL_CERT_FILE and NODE_EXTRA_CA_CERTS
-// are missing, since only the caller knows where it wrote [Lab.CAPEM].
+// are missing, since only the caller knows where it wrote [Lab.CAPEM]. So are
+// values that came with an import.
 func (l *Lab) Env() []string {
+	l.mu.RLock()
 	app, operator := l.healthy, l.operator
-	return []string{
+	l.mu.RUnlock()
+	lines := []string{
 		"AZURE_AUTHORITY_HOST=" + l.authorityURL,
 		"AZURE_TENANT_ID=" + app.TenantID,
 		"AZURE_CLIENT_ID=" + app.ClientID,
-		"AZURE_CLIENT_SECRET=" + app.Secrets[0].Value.Reveal(),
-		"CREDSMITH_LAB_SECRET_ID=" + app.Secrets[0].KeyID,
-		"CREDSMITH_GRAPH_URL=" + l.graphURL,
-		"CREDSMITH_VAULT_URL=" + l.vaultURL,
-		"CREDSMITH_LAB_CONTROL=" + l.controlURL,
-		"CREDSMITH_OPERATOR_CLIENT_ID=" + operator.ClientID,
-		"CREDSMITH_OPERATOR_CLIENT_SECRET=" + operator.Secrets[0].Value.Reveal(),
-		"CREDSMITH_OPERATOR_SECRET_ID=" + operator.Secrets[0].KeyID,
-		"CREDSMITH_OPERATOR_TENANT_ID=" + operator.TenantID,
-		"CREDSMITH_OPERATOR_AUTHORITY_HOST=" + l.authorityURL,
 	}
+	if keyID, value := app.known(); keyID != "" {
+		lines = append(lines, "AZURE_CLIENT_SECRET="+value, "CREDSMITH_LAB_SECRET_ID="+keyID)
+	}
+	lines = append(lines,
+		"CREDSMITH_GRAPH_URL="+l.graphURL,
+		"CREDSMITH_VAULT_URL="+l.vaultURL,
+		"CREDSMITH_LAB_CONTROL="+l.controlURL,
+		"CREDSMITH_OPERATOR_CLIENT_ID="+operator.ClientID)
+	if keyID, value := operator.known(); keyID != "" {
+		lines = append(lines, "CREDSMITH_OPERATOR_CLIENT_SECRET="+value, "CREDSMITH_OPERATOR_SECRET_ID="+keyID)
+	}
+	return append(lines,
+		"CREDSMITH_OPERATOR_TENANT_ID="+operator.TenantID,
+		"CREDSMITH_OPERATOR_AUTHORITY_HOST="+l.authorityURL)
 }

@@ -27,9 +27,10 @@ type tenant struct {
 	principals     []*servicePrincipal
 	principalsByID index
 
-	audits   []*audit
-	policy   *managementPolicy   // the tenant's default, nil until it is set
-	policies []*managementPolicy // those that can be assigned
+	audits      []*audit
+	auditsSaved int                 // by the store
+	policy      *managementPolicy   // the tenant's default, nil until it is set
+	policies    []*managementPolicy // those that can be assigned
 
 	permissionGrants []*permissionGrant // deleted ones stay, for page tokens
 }
@@ -265,12 +266,7 @@ func (l *Lab) findApp(objectID string) *application {
 // addTenant makes an empty directory that holds Microsoft Graph, Exchange and
 // two people.
 func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
-	t := &tenant{
-		id:          l.random.guid(),
-		displayName: displayName,
-		domain:      domain,
-		appByURI:    map[string]*application{},
-	}
+	t := newTenant(l.random.guid(), displayName, domain)
 	for i, name := range []string{"Lab Admin", "Ada Example"} {
 		mail := strings.ToLower(strings.ReplaceAll(name, " ", "-")) + "@" + domain
 		t.users = append(t.users, &user{i, l.random.guid(), name, mail})
@@ -283,6 +279,7 @@ func (l *Lab) addTenant(displayName, domain string, at time.Time) *tenant {
 	})
 	rand.Read(t.salt[:]) // never fails
 	l.tenants = append(l.tenants, t)
+	l.touchAll(t)
 	return t
 }
 
@@ -296,8 +293,20 @@ func (t *tenant) insertPrincipal(p *servicePrincipal) *servicePrincipal {
 // createApp registers an application without a service principal, as Graph
 // does. Call with l.mu held.
 func (l *Lab) createApp(t *tenant, by actor, at time.Time, displayName, audience string) *application {
+	return l.createAppAs(fixedIDs{}, t, by, at, displayName, audience)
+}
+
+// createAppAs is createApp with ids that the caller decides.
+func (l *Lab) createAppAs(ids fixedIDs, t *tenant, by actor, at time.Time, displayName, audience string) *application {
+	id, clientID := l.random.guid(), l.random.guid()
+	if ids.object != (guid{}) {
+		id = ids.object
+	}
+	if ids.client != (guid{}) {
+		clientID = ids.client
+	}
 	a := &application{
-		tenant: t, ordinal: len(t.apps), id: l.random.guid(), clientID: l.random.guid(),
+		tenant: t, ordinal: len(t.apps), id: id, clientID: clientID,
 		displayName: displayName, audience: audience, created: stampOf(at), createdBy: by.clientID,
 	}
 	t.apps = append(t.apps, a)
@@ -340,6 +349,7 @@ func (l *Lab) grantRole(p *servicePrincipal, by actor, at time.Time, role *appRo
 		}
 	}
 	p.grants = append(p.grants, grant{id: l.random.guid(), role: role, created: at})
+	l.touch(p)
 	l.auditPrincipal(p.tenant.principalWithClientID(role.api()), by, at, auditGrant, []change{
 		{"AppRole.Value", "", strconv.Quote(role.name)}, {"ServicePrincipal.ObjectID", "", strconv.Quote(p.id.String())},
 	})
@@ -352,6 +362,7 @@ func (l *Lab) revokeRole(p *servicePrincipal, by actor, at time.Time, role *appR
 	for i, g := range p.grants {
 		if g.role == role {
 			p.grants = append(p.grants[:i:i], p.grants[i+1:]...)
+			l.touch(p)
 			l.auditPrincipal(p.tenant.principalWithClientID(role.api()), by, at, auditRevoke, []change{
 				{"AppRole.Value", strconv.Quote(role.name), ""}, {"ServicePrincipal.ObjectID", strconv.Quote(p.id.String()), ""},
 			})

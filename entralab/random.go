@@ -11,19 +11,23 @@ import (
 // values never come from it: the seed is public, see generateValue.
 type random struct {
 	seed uint64
+	run  uint64 // how often a lab with this seed and store was started before
 
 	mu     sync.Mutex
 	source *rand.ChaCha8
 }
 
-func newRandom(seed uint64) *random {
+// newRandom starts the source. A lab that goes on from a store must not draw
+// the same ids again: run sets its draws apart.
+func newRandom(seed, run uint64) *random {
 	if seed == 0 {
 		// 53 bits, so that a JSON reader that knows only floats reads it back.
 		seed = 1 + rand.Uint64()>>11
 	}
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
-	return &random{seed: seed, source: rand.NewChaCha8(key)}
+	binary.LittleEndian.PutUint64(key[8:], run)
+	return &random{seed: seed, run: run, source: rand.NewChaCha8(key)}
 }
 
 func (r *random) read(b []byte) {

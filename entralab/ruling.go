@@ -1,6 +1,7 @@
 package entralab
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,7 +47,7 @@ const crossCloud = "Confidential Client is not supported in Cross Cloud request.
 func (l *Lab) Refuse(objectID string, code int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.refuse(objectID, code)
+	return errors.Join(l.refuse(objectID, code), l.save())
 }
 
 func (l *Lab) refuse(objectID string, code int) error {
@@ -65,6 +66,7 @@ func (l *Lab) refuse(objectID string, code int) error {
 	if l.ruled == nil {
 		l.ruled = map[guid]int{}
 	}
+	l.touch(l)
 	l.ruled[a.id] = code
 	if code == 0 {
 		delete(l.ruled, a.id)

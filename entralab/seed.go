@@ -11,9 +11,10 @@ import (
 // AppSpec is an application to add. The zero AppSpec is an app of the home
 // tenant with a service principal, no permissions and no secrets.
 type AppSpec struct {
-	TenantID       string // default: the home tenant
-	DisplayName    string // default "app"
-	SignInAudience string // default AzureADMyOrg
+	TenantID           string // id or domain; default: the home tenant
+	ObjectID, ClientID string // default: random; must be new
+	DisplayName        string // default "app"
+	SignInAudience     string // default AzureADMyOrg
 	// At is when the directory and its audit log say the app and its secrets
 	// were added. Default: now. The log keeps 30 days.
 	At                 time.Time
@@ -27,11 +28,13 @@ type AppSpec struct {
 	RedirectURIs         []string // of the web platform
 	// PublicClient allows flows without a credential, such as the device code.
 	PublicClient bool
+	Disabled     bool // nobody signs in to it
 }
 
 // SecretSpec is a secret to add.
 type SecretSpec struct {
 	DisplayName string
+	KeyID       string // default: random; must be new
 	// Start and End bound the secret's validity. Default: At, and two years
 	// after Start. Both may lie in the past.
 	Start, End time.Time
@@ -47,10 +50,8 @@ type SecretSpec struct {
 // that nobody takes a secret for a young one, and the audit log still tells.
 const seedAge = auditRetention - 24*time.Hour
 
-// seed fills the two tenants.
+// seed fills the two tenants. Call with l.mu held.
 func (l *Lab) seed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.setDelay(Delay{})
 	at := l.clock.now().Add(-seedAge)
 	l.home = l.addTenant("Contoso (lab)", "contoso.lab.test", at)
@@ -89,12 +90,20 @@ func generatePlainValue() string {
 }
 
 // Healthy is the seeded app whose one secret works. It may read users.
-func (l *Lab) Healthy() App { return l.healthy.clone() }
+func (l *Lab) Healthy() App {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.healthy.clone()
+}
 
 // Operator is the seeded app for a tool that manages the others:
 // Application.ReadWrite.All, AuditLog.Read.All, Directory.Read.All and
 // Policy.Read.All.
-func (l *Lab) Operator() App { return l.operator.clone() }
+func (l *Lab) Operator() App {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.operator.clone()
+}
 
 func (a App) clone() App {
 	a.Secrets = slices.Clone(a.Secrets)
@@ -115,7 +124,7 @@ func (l *Lab) AddApp(spec AppSpec) (App, error) {
 	for _, secret := range app.Secrets {
 		l.history.add(now, portalEvent(app.ClientID, app.ObjectID, "mint", secret.KeyID))
 	}
-	return app, nil
+	return app, l.save()
 }
 
 // AddApps registers n applications at once, for tenants of a million. spec is
@@ -134,12 +143,20 @@ func (l *Lab) AddApps(n int, spec func(i int) AppSpec) error {
 			failed = fmt.Errorf("entralab: add app %d of %d: %w", added, n, err)
 			break
 		}
+		if len(l.changed) > addChunk { // bounds what one save takes
+			if failed = l.save(); failed != nil {
+				break
+			}
+		}
 	}
 	event := portalEvent("", "", "create-apps", "")
 	event.Write.Count = added
 	l.history.add(now, event)
-	return failed
+	return errors.Join(failed, l.save())
 }
+
+// addChunk is how many objects AddApps saves at a time.
+const addChunk = 2000
 
 // portalEvent is what the history says of a change made by a person.
 func portalEvent(clientID, objectID, kind, keyID string) Event {
@@ -188,6 +205,10 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 			return App{}, err
 		}
 	}
+	ids, err := l.fixedIDs(spec)
+	if err != nil {
+		return App{}, err
+	}
 	now := l.clock.now()
 	if spec.At.After(now) || !spec.At.IsZero() && spec.At.Before(earliest) {
 		return App{}, errors.New("an app must be added between 1970 and now")
@@ -207,7 +228,8 @@ func (l *Lab) addApp(t *tenant, spec AppSpec, at time.Time) (App, error) {
 	}
 
 	by := t.portal()
-	a := l.createApp(t, by, at, spec.DisplayName, spec.SignInAudience)
+	a := l.createAppAs(ids, t, by, at, spec.DisplayName, spec.SignInAudience)
+	a.disabled = spec.Disabled
 	app := App{TenantID: t.id.String(), ObjectID: a.id.String(), ClientID: a.clientID.String(), DisplayName: a.displayName}
 	if !spec.NoServicePrincipal {
 		p := l.createPrincipal(a, by, at)
@@ -244,7 +266,7 @@ func (l *Lab) AddSecret(objectID string, spec SecretSpec) (Secret, error) {
 		return Secret{}, fmt.Errorf("entralab: add secret to %q: %w", a.displayName, err)
 	}
 	l.history.add(l.clock.now(), portalEvent(a.clientID.String(), a.id.String(), "mint", secret.KeyID))
-	return secret, nil
+	return secret, l.save()
 }
 
 // addSecret checks and mints for the person in the portal. Call with l.mu held.
@@ -273,5 +295,5 @@ func (l *Lab) RemoveSecret(objectID, keyID string) error {
 		return fmt.Errorf("entralab: remove secret: app %q has no secret %q", a.displayName, keyID)
 	}
 	l.history.add(l.clock.now(), portalEvent(a.clientID.String(), a.id.String(), "remove", id.String()))
-	return nil
+	return l.save()
 }

@@ -79,7 +79,7 @@ func (l *Lab) Grant(objectID, permission string) error {
 	if l.grantRole(a.principal, a.tenant.portal(), now, role) {
 		l.history.add(now, portalEvent(a.clientID.String(), a.id.String(), "grant", ""))
 	}
-	return nil
+	return l.save()
 }
 
 // Record adds an event to the history. The lab sets Seq and At, and ObjectID

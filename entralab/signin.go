@@ -279,9 +279,7 @@ const AutoSignInHint = "login_hint"
 
 // SetAutoSignIn changes [Config.AutoSignIn].
 func (l *Lab) SetAutoSignIn(user string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.autoSignIn = user
+	l.changeSettings(func() { l.autoSignIn = user })
 }
 
 // signIn changes [Config.AutoSignIn] through the control origin.
@@ -291,6 +289,7 @@ func (c *controlCall) signIn() (any, *problem) {
 		return nil, refused
 	}
 	c.lab.autoSignIn = sent.User
+	c.lab.touch(c.lab)
 	c.event.Write = &Write{Kind: "sign-in"}
 	return nil, nil
 }

@@ -73,8 +73,7 @@ func (l *Lab) AddVault(spec VaultSpec) (Vault, error) {
 	if err != nil {
 		return Vault{}, fmt.Errorf("entralab: add vault: %w", err)
 	}
-	l.history.add(l.clock.now(), vaultEvent(v, "create-vault"))
-	return v.handed(), nil
+	return v.handed(), l.noted(vaultEvent(v, "create-vault"), nil)
 }
 
 // addVault checks the whole spec before it writes anything. Call with l.mu
@@ -115,6 +114,7 @@ func (l *Lab) addVault(spec VaultSpec) (*vault, error) {
 		v.grants = []*vaultGrant{{principal: l.operatorID, role: RoleSecretsOfficer}}
 	}
 	l.vaults[name] = v
+	l.touch(v)
 	return v, nil
 }
 

@@ -102,7 +102,9 @@ func (l *Lab) noted(e Event, err error) error {
 		return fmt.Errorf("entralab: %w", err)
 	}
 	l.history.add(l.clock.now(), e)
-	return nil
+	l.touch(l)
+	l.touchVaults()
+	return l.save()
 }
 
 // changeGrant grants or revokes. Call with l.mu held.
@@ -246,4 +248,6 @@ func (l *Lab) SetVaultDelay(d VaultDelay) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.vaultDelay = VaultDelay{max(d.Delete, 0), max(d.Access, 0)}
+	l.touch(l)
+	_ = l.save() // reported by Wait
 }

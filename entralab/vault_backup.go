@@ -3,7 +3,6 @@ package entralab
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
@@ -34,9 +33,7 @@ type backupVersion struct {
 	Tags             map[string]string
 }
 
-func newSealer() cipher.AEAD {
-	var key [32]byte
-	rand.Read(key[:]) // never fails
+func newSealer(key [32]byte) cipher.AEAD {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic("entralab: sealer: " + err.Error()) // only another length of key fails

@@ -202,6 +202,7 @@ func (l *Lab) dueNotices() (notices []notice, next time.Duration) {
 		next = 0
 	}
 	notices, l.events.queue = l.events.queue, nil
+	_ = l.save() // a failure stops the lab
 	return notices, next
 }
 
@@ -225,6 +226,7 @@ func (l *Lab) announceExpiry(v *vault, s *vaultSecret, version *secretVersion, n
 			return step.at.Sub(now)
 		}
 		*step.said = true
+		l.touch(v)
 		l.announce(v, s, version, step.kind, now)
 	}
 	return 0

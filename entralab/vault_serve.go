@@ -90,6 +90,12 @@ func (c *vaultCall) answer(unread *vaultError) (status int, out []byte) {
 	}
 	c.event.Status = status
 	l.note(c.request, c.now, c.event)
+	if c.request.Method != http.MethodGet {
+		l.touch(c.vault)
+		if l.save() != nil {
+			status, answer = http.StatusServiceUnavailable, object{{"error", errStopped.Error()}}
+		}
+	}
 	if answer != nil {
 		out = encodeJSON(answer)
 	}

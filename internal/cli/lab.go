@@ -7,11 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/entralab/mail"
+	"github.com/credsmith/credsmith/internal/labseed"
+	"github.com/credsmith/credsmith/internal/labstore"
 )
 
 type labFlags struct {
@@ -21,6 +24,11 @@ type labFlags struct {
 	envFile    string
 	mail       bool
 	profile    string
+	data       string
+	seed       string
+	caFile     string
+	beyond     bool
+	hostNames  []string
 }
 
 func (p *program) lab() *cobra.Command {
@@ -29,8 +37,17 @@ func (p *program) lab() *cobra.Command {
 		Use:   "lab",
 		Short: "Run an emulated Entra tenant on this machine",
 		Long: `Runs an emulated tenant: token service, Microsoft Graph and Key Vault over TLS, and a
-control address over plain HTTP. It listens on loopback only and keeps everything in
-memory until it is stopped. Unchanged Microsoft SDKs sign in to it.
+control address over plain HTTP. Unchanged Microsoft SDKs sign in to it.
+
+It listens on loopback only, since whoever reaches it can mint credentials in it.
+--i-know-this-is-a-lab allows another --listen address, for containers;
+--host-name then says what clients call it. The control address stays on loopback
+and Microsoft's names are refused even so.
+
+Everything is in memory and ends with the lab, unless --data names a directory:
+then tenants, apps, secrets, vaults, history and the CA are there again after a
+restart, or a crash. The directory holds no secret in clear, but the key that
+opens it.
 
 --env-file writes what clients need to know, with mode 0600, once all addresses
 answer.
@@ -38,6 +55,8 @@ answer.
 ` + exitCodes,
 		Example: `credsmith lab
 credsmith lab --env-file lab.env
+credsmith lab --data lab.data --env-file lab.env
+credsmith lab --seed lab-seed.yaml
 
 # in another shell
 set -a; . ./lab.env; set +a
@@ -45,11 +64,16 @@ credsmith doctor --graph`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.runLab(cmd.Context(), f) },
 	}
-	cmd.AddCommand(p.labEnv(), p.labTrust())
+	cmd.AddCommand(p.labEnv(), p.labTrust(), p.labExport(), p.labImport())
 	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1", "loopback address to listen on")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1", "address to listen on")
+	flags.BoolVar(&f.beyond, "i-know-this-is-a-lab", false, "allow --listen beyond loopback")
+	flags.StringArrayVar(&f.hostNames, "host-name", nil, "further name the lab answers for; the first stands in its addresses")
+	flags.StringVar(&f.seed, "seed", "", "YAML file of tenants, apps and secrets to begin with")
+	flags.StringVar(&f.caFile, "ca-file", "", "file to write the CA certificate to (default beside --data, or temporary)")
 	flags.IntVar(&f.portBase, "port-base", 0, "first of four ports in a row, six with --mail (default any free ports)")
 	flags.Uint64Var(&f.randomSeed, "random-seed", 0, "seed of ids and order (default random)")
+	flags.StringVar(&f.data, "data", "", "directory that keeps the lab between runs (default memory only)")
 	flags.BoolVar(&f.mail, "mail", false, "serve SMTP submission and IMAP with XOAUTH2 too")
 	flags.StringVar(&f.envFile, "env-file", "", "file to write the environment of clients to")
 	flags.StringVar(&f.profile, "profile", entralab.ProfileCalm, "how much goes wrong: calm, rude (about 5 % of requests) or hostile (30 %)")
@@ -57,11 +81,59 @@ credsmith doctor --graph`,
 }
 
 func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
-	lab, err := entralab.Start(ctx, entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, Profile: f.profile})
-	if err != nil {
-		return usage("choose a free --port-base, a loopback address for --listen, and calm, rude or hostile for --profile", "start the lab: %w", err)
+	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, BeyondLoopback: f.beyond, HostNames: f.hostNames, Profile: f.profile}
+	if f.data != "" {
+		store, err := labstore.Open(ctx, f.data)
+		if err != nil {
+			return usage("", "keep the lab in %s: %w", f.data, err)
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		cfg.Store = store
 	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
+	seed, err := p.readSeed(f)
+	if err != nil {
+		return err
+	}
+	if seed != nil {
+		cfg.Seed = seed.Seed
+	}
+	err = p.serveLab(ctx, f, cfg)
+	if e, ok := errors.AsType[*entralab.SeedError](err); ok && seed != nil {
+		return usage("mend the seed file", "start the lab: %w", seed.Locate(e))
+	}
+	return err
+}
+
+func (p *program) readSeed(f labFlags) (*labseed.Seed, error) {
+	if f.seed == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.seed)
+	if err != nil {
+		return nil, usage("name a file that can be read", "read the seed: %w", err)
+	}
+	defer file.Close()
+	seed, err := labseed.Read(f.seed, file, p.LookupEnv, time.Now())
+	if err != nil {
+		return nil, usage("docs/lab-seed.yaml shows the keys", "read the seed: %w", err)
+	}
+	return seed, nil
+}
+
+func (p *program) serveLab(ctx context.Context, f labFlags, cfg entralab.Config) (err error) {
+	lab, err := entralab.Start(ctx, cfg)
+	if err != nil {
+		hint := "choose a free --port-base, and a loopback address for --listen, and calm, rude or hostile for --profile"
+		if errors.Is(err, entralab.ErrDamaged) || errors.Is(err, labstore.ErrDamaged) {
+			hint = ""
+		}
+		return usage(hint, "start the lab: %w", err)
+	}
+	defer func() {
+		if closing := lab.Close(); closing != nil {
+			err = errors.Join(err, usage("find out why --data cannot be written, and start the lab again: what it acknowledged is kept", "%w", closing))
+		}
+	}()
 	var server *mail.Server
 	if f.mail {
 		if server, err = startMail(ctx, lab, f.portBase); err != nil {
@@ -69,12 +141,23 @@ func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
 		}
 		defer func() { err = errors.Join(err, server.Close()) }()
 	}
-	dir, err := os.MkdirTemp("", "credsmith-lab-")
-	if err != nil {
-		return fmt.Errorf("make a directory for the lab's CA certificate: %w", err)
+	dir := f.data
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "credsmith-lab-"); err != nil {
+			return fmt.Errorf("make a directory for the lab's CA certificate: %w", err)
+		}
+		defer os.RemoveAll(dir)
 	}
-	defer os.RemoveAll(dir)
-	ca := filepath.Join(dir, "ca.pem")
+	if f.beyond {
+		fmt.Fprintf(p.Stderr, "WARNING: this lab listens on %s: whoever reaches it can sign in and mint credentials in it.\nNothing in it is real. Never put a real secret into it. It does not answer for Microsoft's names.\n", f.listen)
+	}
+	if f.seed != "" && lab.Restored() {
+		fmt.Fprintf(p.Stderr, "--seed is not used: %s holds a lab already\n", f.data)
+	}
+	ca := f.caFile
+	if ca == "" {
+		ca = filepath.Join(dir, "ca.pem")
+	}
 	if err := os.WriteFile(ca, lab.CAPEM(), 0o600); err != nil {
 		return fmt.Errorf("write the lab's CA certificate: %w", err)
 	}
@@ -103,7 +186,7 @@ func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	_ = lab.Wait(ctx) // Close reports it
 	return nil
 }
 

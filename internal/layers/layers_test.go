@@ -42,6 +42,8 @@ var inside = map[string][]string{
 	"internal/graph":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/state":           {"internal/entra", "internal/secret"},
 	"internal/canary":          {},
+	"internal/labseed":         {"entralab"},
+	"internal/labstore":        {"entralab"},
 	"internal/layers":          {},
 	"internal/demo":            {"*"},
 	"internal/cli":             {"*"},
