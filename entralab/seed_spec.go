@@ -9,6 +9,7 @@ import (
 type Seed struct {
 	Tenants []TenantSpec
 	Apps    []AppSpec
+	Vaults  []VaultSeed
 	Delay   Delay // for secrets written later; the seed's own are accepted at once
 }
 
@@ -19,9 +20,24 @@ type TenantSpec struct {
 	Domain      string
 }
 
+// VaultSeed is a key vault to add with what it holds. The default vault's name
+// adds to that one.
+type VaultSeed struct {
+	VaultSpec
+	Secrets []VaultSecret
+	Grants  []VaultGrant
+}
+
+// VaultSecret is a secret in a vault.
+type VaultSecret struct{ Name, Value string }
+
+// VaultGrant lets an app, by its client id, use a vault or one secret in it;
+// see [Lab.GrantVault] for the role.
+type VaultGrant struct{ ClientID, Role, Secret string }
+
 // SeedError says which part of a [Seed] is wrong.
 type SeedError struct {
-	Part  string // "tenants" or "apps"
+	Part  string // "tenants", "apps" or "vaults"
 	Index int
 	Err   error
 }
@@ -51,7 +67,41 @@ func (l *Lab) addSeed(s Seed) error {
 			return &SeedError{"apps", i, err}
 		}
 	}
+	for i, seed := range s.Vaults {
+		if err := l.addSeedVault(seed); err != nil {
+			return &SeedError{"vaults", i, err}
+		}
+	}
 	l.setDelay(s.Delay)
+	return nil
+}
+
+func (l *Lab) addSeedVault(seed VaultSeed) error {
+	if seed.Name != DefaultVault {
+		if _, err := l.addVault(seed.VaultSpec); err != nil {
+			return err
+		}
+	}
+	for _, s := range seed.Secrets {
+		if _, _, err := l.setSecretByHand(seed.Name, s.Name, s.Value); err != nil {
+			return err
+		}
+	}
+	for _, g := range seed.Grants {
+		principal := ""
+		id, _ := parseGUID(g.ClientID)
+		for _, t := range l.tenants {
+			if p := t.principalWithClientID(id); p != nil && p.app != nil {
+				principal = p.id.String()
+			}
+		}
+		if principal == "" {
+			return fmt.Errorf("no app with a service principal has the client id %q", clip(g.ClientID))
+		}
+		if _, err := l.changeGrant("grant-vault", seed.Name, g.Secret, principal, g.Role); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -28,6 +28,7 @@ type (
 	file struct {
 		Tenants []tenant `yaml:"tenants"`
 		Apps    []app    `yaml:"apps"`
+		Vaults  []vault  `yaml:"vaults"`
 		Delay   delay    `yaml:"delay"`
 	}
 	tenant struct {
@@ -63,6 +64,23 @@ type (
 		Subject     string `yaml:"subject"`
 		Audience    string `yaml:"audience"`
 		Description string `yaml:"description"`
+	}
+	vault struct {
+		Name            string        `yaml:"name"`
+		Tenant          string        `yaml:"tenant"`
+		RetentionDays   int           `yaml:"retention_days"`
+		PurgeProtection bool          `yaml:"purge_protection"`
+		Secrets         []vaultSecret `yaml:"secrets"`
+		Grants          []vaultGrant  `yaml:"grants"`
+	}
+	vaultSecret struct {
+		Name  string `yaml:"name"`
+		Value string `yaml:"value"` // or ${env:NAME}
+	}
+	vaultGrant struct {
+		App    string `yaml:"app"` // client id
+		Role   string `yaml:"role"`
+		Secret string `yaml:"secret"` // default: the whole vault
 	}
 	delay struct {
 		Accept   string `yaml:"accept"`
@@ -107,6 +125,13 @@ func Read(name string, in io.Reader, lookup func(string) (string, bool), now tim
 			return nil, err
 		}
 		s.Apps = append(s.Apps, spec)
+	}
+	for i, v := range f.Vaults {
+		seed, err := r.vault(fmt.Sprintf("$.vaults[%d]", i), v)
+		if err != nil {
+			return nil, err
+		}
+		s.Vaults = append(s.Vaults, seed)
 	}
 	if s.Delay.Accept, err = r.duration("$.delay.accept", f.Delay.Accept); err != nil {
 		return nil, err
@@ -224,21 +249,47 @@ func (r reader) app(path string, a app) (entralab.AppSpec, error) {
 	return spec, nil
 }
 
-func (r reader) secret(path string, s secret) (entralab.SecretSpec, error) {
-	spec := entralab.SecretSpec{DisplayName: s.DisplayName, KeyID: s.KeyID, Value: s.Value}
-	if name, ok := strings.CutPrefix(s.Value, "${env:"); ok && strings.HasSuffix(name, "}") {
-		name = strings.TrimSuffix(name, "}")
-		value, set := r.lookup(name)
-		if !set || value == "" {
-			return spec, r.seed.at(path+".value", fmt.Errorf("the environment variable %q is not set", name))
+// value is the text itself, or what ${env:NAME} stands for.
+func (r reader) value(path, text string) (string, error) {
+	name, ok := strings.CutPrefix(text, "${env:")
+	if !ok || !strings.HasSuffix(name, "}") {
+		return text, nil
+	}
+	name = strings.TrimSuffix(name, "}")
+	value, set := r.lookup(name)
+	if !set || value == "" {
+		return "", r.seed.at(path, fmt.Errorf("the environment variable %q is not set", name))
+	}
+	return value, nil
+}
+
+func (r reader) vault(path string, v vault) (entralab.VaultSeed, error) {
+	seed := entralab.VaultSeed{VaultSpec: entralab.VaultSpec{
+		Name: v.Name, TenantID: v.Tenant, RetentionDays: v.RetentionDays, PurgeProtection: v.PurgeProtection,
+	}}
+	for i, s := range v.Secrets {
+		value, err := r.value(fmt.Sprintf("%s.secrets[%d].value", path, i), s.Value)
+		if err != nil {
+			return seed, err
 		}
-		spec.Value = value
+		seed.Secrets = append(seed.Secrets, entralab.VaultSecret{Name: s.Name, Value: value})
+	}
+	for _, g := range v.Grants {
+		seed.Grants = append(seed.Grants, entralab.VaultGrant{ClientID: g.App, Role: g.Role, Secret: g.Secret})
+	}
+	return seed, nil
+}
+
+func (r reader) secret(path string, s secret) (entralab.SecretSpec, error) {
+	spec := entralab.SecretSpec{DisplayName: s.DisplayName, KeyID: s.KeyID}
+	var err error
+	if spec.Value, err = r.value(path+".value", s.Value); err != nil {
+		return spec, err
 	}
 	for _, date := range []struct {
 		name, text string
 		into       *time.Time
 	}{{"added", s.Added, &spec.At}, {"start", s.Start, &spec.Start}, {"end", s.End, &spec.End}} {
-		var err error
 		if *date.into, err = r.date(path+"."+date.name, date.text); err != nil {
 			return spec, err
 		}

@@ -1,7 +1,10 @@
 package labseed_test
 
 import (
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,4 +104,68 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v, %v", seed, err)
 		}
 	})
+}
+
+// TestVaults: the app that the seed names can read its own value from the
+// vault that the seed makes, and nothing else there.
+func TestVaults(t *testing.T) {
+	t.Parallel()
+	const text = `
+apps:
+  - client_id: 11111111-1111-4111-8111-111111111111
+    secrets: [{value: "${env:S}"}]
+vaults:
+  - name: kv-billing
+    secrets: [{name: kept, value: "${env:S}"}, {name: other, value: x}]
+    grants: [{app: 11111111-1111-4111-8111-111111111111, role: Key Vault Secrets User, secret: kept}]
+  - name: kv-lab
+    secrets: [{name: added, value: y}]
+`
+	value := "abc8Q~" + strings.Repeat("v", 34)
+	seed, err := labseed.Read("seed.yaml", strings.NewReader(text), func(string) (string, bool) { return value, true }, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, Seed: seed.Seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lab.Close() })
+	resp, err := lab.Client().PostForm(lab.AuthorityURL()+"/"+lab.TenantID()+"/oauth2/v2.0/token", map[string][]string{
+		"grant_type": {"client_credentials"}, "client_id": {"11111111-1111-4111-8111-111111111111"}, "client_secret": {value}, "scope": {"https://vault.azure.net/.default"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var granted struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&granted); err != nil || granted.AccessToken == "" {
+		t.Fatalf("no token: %v", err)
+	}
+	resp.Body.Close()
+	for name, want := range map[string]int{"kept": 200, "other": 403} {
+		r, err := http.NewRequest("GET", "https://kv-billing.vault.azure.net/secrets/"+name+"?api-version=7.6", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+granted.AccessToken)
+		resp, err := lab.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || want == 200 && !strings.Contains(string(body), value) {
+			t.Errorf("%s: %d, want %d: %s", name, resp.StatusCode, want, body)
+		}
+	}
+	// What is wrong with a vault is named by its place.
+	bad, err := labseed.Read("seed.yaml", strings.NewReader("vaults:\n  - name: kv-x\n    grants: [{app: 22222222-2222-4222-8222-222222222222, role: Key Vault Secrets User}]\n"), nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = entralab.Start(t.Context(), entralab.Config{InProcess: true, Seed: bad.Seed}); err == nil || !strings.HasPrefix(bad.Locate(err).Error(), "seed.yaml:2:5: vaults[0]: no app") {
+		t.Errorf("%v", bad.Locate(err))
+	}
 }
