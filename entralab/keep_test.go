@@ -92,3 +92,20 @@ func TestAnswersAreKept(t *testing.T) {
 		}
 	}
 }
+
+// TestSeedIsKept: what a lab begins with is there again, without a write.
+func TestSeedIsKept(t *testing.T) {
+	t.Parallel()
+	store := &memory{records: map[[2]string]entralab.Record{}}
+	lab := startWith(t, entralab.Config{InProcess: true, Store: store, Seed: entralab.Seed{
+		Tenants: []entralab.TenantSpec{{Domain: "tailspin.lab.test"}},
+		Apps:    []entralab.AppSpec{{DisplayName: "seeded", TenantID: "tailspin.lab.test", Secrets: []entralab.SecretSpec{{}}}},
+		Vaults:  []entralab.VaultSeed{{VaultSpec: entralab.VaultSpec{Name: "kv-seeded"}, Secrets: []entralab.VaultSecret{{Name: "s", Value: "x"}}}},
+	}})
+	lab.Freeze(true)
+	before := stateOf(t, lab)
+	again := startWith(t, entralab.Config{InProcess: true, Store: store})
+	if after := stateOf(t, again); before != after {
+		t.Errorf("before the restart\n%s\nafter\n%s", before, after)
+	}
+}
