@@ -141,7 +141,6 @@ func (c *controlCall) run(command func(*controlCall) (any, *problem)) (any, *pro
 	}
 	c.lab.history.add(c.lab.clock.now(), c.event)
 	c.lab.touch(c.lab)
-	c.lab.touchVaults()
 	if c.lab.save() != nil {
 		return nil, &problem{http.StatusServiceUnavailable, errStopped.Error()}
 	}

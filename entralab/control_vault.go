@@ -75,6 +75,7 @@ func (c *controlCall) vault() (any, *problem) {
 	if err != nil {
 		return nil, badCommand(err.Error())
 	}
+	c.lab.touchVault(sent.Vault)
 	event.Method, event.Path = c.event.Method, c.event.Path
 	c.event = event
 	return answer, nil

@@ -51,6 +51,16 @@ func (c *graphCall) federatedAt(a *application) (int, *graphError) {
 	return i, nil
 }
 
+// ownFederated finds it in an application that the caller may change.
+func (c *graphCall) ownFederated() (*application, int, *graphError) {
+	a, refused := c.ownApplication()
+	if refused != nil {
+		return nil, 0, refused
+	}
+	i, refused := c.federatedAt(a)
+	return a, i, refused
+}
+
 func (c *graphCall) getFederated() (any, *graphError) {
 	a, refused := c.application()
 	if refused != nil {
@@ -85,11 +95,7 @@ func (c *graphCall) addFederated() (any, *graphError) {
 }
 
 func (c *graphCall) patchFederated() (any, *graphError) {
-	a, refused := c.ownApplication()
-	if refused != nil {
-		return nil, refused
-	}
-	i, refused := c.federatedAt(a)
+	a, i, refused := c.ownFederated()
 	if refused != nil {
 		return nil, refused
 	}
@@ -107,11 +113,7 @@ func (c *graphCall) patchFederated() (any, *graphError) {
 }
 
 func (c *graphCall) deleteFederated() (any, *graphError) {
-	a, refused := c.ownApplication()
-	if refused != nil {
-		return nil, refused
-	}
-	i, refused := c.federatedAt(a)
+	a, i, refused := c.ownFederated()
 	if refused != nil {
 		return nil, refused
 	}

@@ -157,6 +157,13 @@ func (l *Lab) rehome() {
 	l.touchVaults()
 }
 
+// touchVault notes that the vault of a name has changed. Call with l.mu held.
+func (l *Lab) touchVault(name string) {
+	if v, err := l.vaultNamed(name); err == nil {
+		l.touch(v)
+	}
+}
+
 // touchVaults notes that any vault may have changed. Call with l.mu held.
 func (l *Lab) touchVaults() {
 	for _, v := range l.vaults {

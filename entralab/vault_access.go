@@ -103,7 +103,7 @@ func (l *Lab) noted(e Event, err error) error {
 	}
 	l.history.add(l.clock.now(), e)
 	l.touch(l)
-	l.touchVaults()
+	l.touchVault(e.Vault)
 	return l.save()
 }
 

@@ -1,7 +1,6 @@
 package mail_test
 
 import (
-	"net/smtp"
 	"strings"
 	"testing"
 
@@ -12,20 +11,7 @@ import (
 // submit sends a message to the mailbox itself.
 func (o *office) submit(t testing.TB, text string) {
 	t.Helper()
-	client, err := smtp.Dial(o.server.SMTPAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := client.StartTLS(o.trust()); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Auth(standardAuth{billing, o.token(t, o.app, outlook)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Mail(billing); err != nil {
-		t.Fatal(err)
-	}
+	client := o.sender(t)
 	if err := client.Rcpt(billing); err != nil {
 		t.Fatal(err)
 	}

@@ -26,20 +26,7 @@ const note = "From: Billing <billing@contoso.lab.test>\r\nTo: ada@example.com\r\
 func TestSubmission(t *testing.T) {
 	t.Parallel()
 	o := start(t)
-	client, err := smtp.Dial(o.server.SMTPAddr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := client.StartTLS(o.trust()); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Auth(standardAuth{billing, o.token(t, o.app, outlook)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Mail(billing); err != nil {
-		t.Fatal(err)
-	}
+	client := o.sender(t)
 	for _, to := range []string{"ada@example.com", "Billing@Contoso.lab.test"} {
 		if err := client.Rcpt(to); err != nil {
 			t.Fatal(err)
@@ -280,4 +267,24 @@ func TestBinarySubmission(t *testing.T) {
 	if m := o.server.Messages("ada@example.com"); len(m) != 1 || string(m[0].Data) != "hello\r\n" {
 		t.Errorf("messages: %+v", m)
 	}
+}
+
+// sender is net/smtp's client, signed in and about to send from the mailbox.
+func (o *office) sender(t testing.TB) *smtp.Client {
+	t.Helper()
+	client, err := smtp.Dial(o.server.SMTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	if err := client.StartTLS(o.trust()); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Auth(standardAuth{billing, o.token(t, o.app, outlook)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Mail(billing); err != nil {
+		t.Fatal(err)
+	}
+	return client
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/credsmith/credsmith/aadsts"
@@ -108,7 +109,12 @@ credsmith doctor --bytes`,
 			return p.runDoctor(cmd.Context(), f, args)
 		},
 	}
-	flags := cmd.Flags()
+	f.define(cmd.Flags())
+	cmd.MarkFlagsMutuallyExclusive("secret-env", "secret-file", "secret-stdin")
+	return cmd
+}
+
+func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.from, "from", nil, "diagnose every setting in this file or directory; may be given again")
 	flags.StringVar(&f.tenant, "tenant", "", "tenant id or domain")
 	flags.StringVar(&f.clientID, "client-id", "", "client id")
@@ -125,8 +131,6 @@ credsmith doctor --bytes`,
 	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most, for each setting")
 	flags.BoolVar(&f.fast, "fast", false, "no pause between token requests")
 	flags.DurationVar(&f.wait, "wait", 0, "how long to watch a secret that may be new (default 30s when the directory says that it is)")
-	cmd.MarkFlagsMutuallyExclusive("secret-env", "secret-file", "secret-stdin")
-	return cmd
 }
 
 func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) error {
