@@ -52,6 +52,7 @@ var inside = map[string][]string{
 	"internal/bytesview":       {"internal/secret"},
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
+	"internal/sink":            {"internal/secret"},
 }
 
 // never lists what a package must not reach, directly or through others.
@@ -67,10 +68,11 @@ var never = map[string][]string{
 	"internal/logscan":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
+	"internal/sink":      {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer", "internal/logscan", "internal/logscan/kernel"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer", "internal/logscan", "internal/logscan/kernel", "internal/sink"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()
