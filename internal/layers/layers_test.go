@@ -52,6 +52,7 @@ var inside = map[string][]string{
 	"internal/bytesview":       {"internal/secret"},
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
+	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
 }
 
 // never lists what a package must not reach, directly or through others.
@@ -67,6 +68,7 @@ var never = map[string][]string{
 	"internal/logscan":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
+	"internal/config":    {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
