@@ -92,8 +92,8 @@ func (c *Config) check(src *source) Errors {
 
 // wrong returns what is wrong with an identity, "" if nothing is.
 func (i Identity) wrong() string {
-	if i.At == (Position{}) {
-		return "" // not given
+	if i.IsZero() {
+		return ""
 	}
 	var ways []string
 	for _, way := range []struct {
@@ -109,7 +109,7 @@ func (i Identity) wrong() string {
 		return "the identity has nothing to sign in with: give certificate, secret, managed_identity or workload_identity"
 	case len(ways) > 1:
 		return "the identity has more than one way to sign in: keep one of " + list(ways)
-	case i.ClientID == "" && (ways[0] == "certificate" || ways[0] == "secret"):
+	case i.ClientID == "" && ways[0] != "managed_identity": // AZURE_CLIENT_ID may be that of a broken setting
 		return "client_id is missing: a " + ways[0] + " belongs to an app"
 	case !i.CertificatePassword.IsZero() && ways[0] != "certificate":
 		return "certificate_password is given without certificate"

@@ -62,6 +62,9 @@ type Identity struct {
 	At                  Position `yaml:"-"`
 }
 
+// IsZero reports whether the file names no identity.
+func (i Identity) IsZero() bool { return i.At == Position{} }
+
 // Binding is one app and all places that hold its secret.
 type Binding struct {
 	Name        string        `yaml:",name"`

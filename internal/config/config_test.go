@@ -268,6 +268,7 @@ func TestBad(t *testing.T) {
 		"identity of no kind":  {change(`, secret: "${env:OP_SECRET}"`, ""), ":4:15: the identity has nothing to sign in with"},
 		"identity of two":      {change(`secret:`, "managed_identity: true, secret:"), ":4:15: the identity has more than one way to sign in: keep one of secret, managed_identity"},
 		"identity of nobody":   {change("client_id: "+opID+", ", ""), ":4:15: client_id is missing: a secret belongs to an app"},
+		"workload of nobody":   {change(`client_id: `+opID+`, secret: "${env:OP_SECRET}"`, "workload_identity: true"), ":4:15: client_id is missing: a workload_identity belongs to an app"},
 		"a boolean":            {change(`secret: "${env:OP_SECRET}"`, "managed_identity: yes"), "true or false is needed here"},
 		"password of nothing":  {change("secret:", "certificate_password: '${env:A}', secret:"), ":4:15: certificate_password is given without certificate"},
 		"reference never ends": {change("${env:OP_SECRET}", "${env:OP_SECRET"), ":4:73: ${ is never closed with }"},

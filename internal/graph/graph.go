@@ -13,24 +13,14 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/credsmith/credsmith/aadsts"
-	"github.com/credsmith/credsmith/internal/entra"
-	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/wire"
 )
-
-// Operator is the identity that credsmith itself signs in with.
-type Operator struct {
-	TenantID  string
-	ClientID  string
-	Value     secret.Value
-	Authority string // origin
-}
 
 // Client is Microsoft Graph as one operator sees it.
 type Client struct {
@@ -39,27 +29,14 @@ type Client struct {
 	pipeline runtime.Pipeline
 }
 
-// New returns a client of the Graph at an origin. It signs in on first use.
-func New(origin string, op Operator, client *http.Client) (*Client, error) {
-	_, known := entra.CloudOf(op.Authority)
-	options := policy.ClientOptions{
-		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: op.Authority},
-		Transport: client,
-	}
-	credential, err := azidentity.NewClientSecretCredential(op.TenantID, op.ClientID, op.Value.Reveal(), &azidentity.ClientSecretCredentialOptions{
-		ClientOptions: options,
-		// Only Microsoft's own hosts know themselves; asking them about a
-		// private authority would fail, and tell them of it.
-		DisableInstanceDiscovery: !known,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("use the operator identity %s: %w", op.ClientID, err)
-	}
+// New returns a client of the Graph at an origin, for the tenant that a
+// credential signs in to. It signs in on first use.
+func New(origin, tenantID string, credential azcore.TokenCredential, client *http.Client) *Client {
 	bearer := runtime.NewBearerTokenPolicy(credential, []string{origin + "/.default"}, nil)
 	return &Client{
-		origin: origin, tenantID: op.TenantID,
+		origin: origin, tenantID: tenantID,
 		pipeline: runtime.NewPipeline("credsmith", "", runtime.PipelineOptions{PerRetry: []policy.Policy{bearer}}, &policy.ClientOptions{Transport: client}),
-	}, nil
+	}
 }
 
 // TenantID returns the operator's tenant.
@@ -150,6 +127,16 @@ func (c *Client) trouble(ctx context.Context, op string, err error) error {
 	if _, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok {
 		for f := range aadsts.FindString(err.Error()) {
 			return &Error{Op: "sign in as the operator", Code: fmt.Sprintf("AADSTS%d", f.Code), Message: f.Message}
+		}
+	}
+	// What credentials say that cannot even try, such as a managed identity
+	// away from Azure.
+	if _, asked := errors.AsType[*azidentity.AuthenticationFailedError](err); !asked {
+		if unavailable, ok := errors.AsType[interface {
+			error
+			NonRetriable()
+		}](err); ok {
+			return &Error{Op: "sign in as the operator", Code: "NoToken", Message: strings.Join(strings.Fields(unavailable.Error()), " ")}
 		}
 	}
 	return fmt.Errorf("%s: %w", op, wire.Unreachable(c.origin, err))

@@ -15,6 +15,7 @@ import (
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/wire"
 )
@@ -45,13 +46,12 @@ func newRig(t testing.TB) *rig {
 
 func (r *rig) as(app entralab.App) *graph.Client {
 	r.Helper()
-	client, err := graph.New(r.lab.GraphURL(), graph.Operator{
-		TenantID: app.TenantID, ClientID: app.ClientID, Value: secret.New(app.Secrets[0].Value.Reveal()), Authority: r.lab.AuthorityURL(),
-	}, wire.Wrap(r))
+	client := wire.Wrap(r)
+	identity, err := operator.Place{TenantID: app.TenantID, Authority: r.lab.AuthorityURL(), Graph: r.lab.GraphURL(), HTTP: client}.Secret(app.ClientID, secret.New(app.Secrets[0].Value.Reveal()))
 	if err != nil {
 		r.Fatal(err)
 	}
-	return client
+	return graph.New(r.lab.GraphURL(), identity.TenantID, identity.Credential, client)
 }
 
 func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
