@@ -56,6 +56,8 @@ var inside = map[string][]string{
 	"internal/audit":           {},
 	"internal/rotate":          {"aadsts", "internal/audit", "internal/entra", "internal/secret", "internal/sink"},
 	"internal/store":           {"internal/audit", "internal/rotate", "internal/secret"},
+	"internal/operator":        {"internal/entra", "internal/secret"},
+	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
 }
 
 // never lists what a package must not reach, directly or through others.
@@ -74,6 +76,7 @@ var never = map[string][]string{
 	"internal/sink":      {"net", "net/http", "os/exec", "database/sql"},
 	"internal/audit":     {"net", "net/http", "os/exec", "database/sql"},
 	"internal/rotate":    {"net", "net/http", "os/exec", "database/sql"},
+	"internal/config":    {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.

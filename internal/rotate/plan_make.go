@@ -14,7 +14,7 @@ import (
 
 // survey is the world as a plan was made from it.
 type survey struct {
-	snapshot Snapshot
+	snapshot entra.Snapshot
 	values   map[string]secret.Value // what each readable sink holds
 	held     map[string]sink.Held
 }
@@ -51,12 +51,14 @@ func (e *Engine) plan(ctx context.Context, o Options) (*Plan, *survey, error) {
 	if err := e.mayWrite(ctx, p, app); err != nil {
 		return nil, nil, err
 	}
-	e.readSinks(ctx, p, s)
+	if err := e.readSinks(ctx, p, s); err != nil {
+		return nil, nil, err
+	}
 	p.choose(app, s, o)
 	if err := e.limits(ctx, p, app, s.snapshot.Server); err != nil {
 		return nil, nil, err
 	}
-	if d := s.snapshot.Offset().Abs(); d > maxOffset {
+	if d := s.snapshot.Offset(e.now()).Abs(); d > maxOffset {
 		p.block("this machine's clock and the directory's differ by %s, more than %s: correct the clock", d.Round(time.Second), maxOffset)
 	}
 	p.list()
@@ -101,7 +103,7 @@ func (e *Engine) mayWrite(ctx context.Context, p *Plan, app *entra.App) error {
 	if app.ServicePrincipal != nil {
 		ids = append(ids, app.ServicePrincipal.ObjectID)
 	}
-	for _, own := range append(op.ObjectIDs, op.ClientID) {
+	for _, own := range []string{op.ClientID, op.ObjectID} {
 		if own != "" && slices.ContainsFunc(ids, func(id string) bool { return entra.SameGUID(id, own) }) {
 			p.block("app %s is the identity that credsmith itself signs in with: it is not rotated as a binding", app.ClientID)
 			return nil
@@ -112,7 +114,7 @@ func (e *Engine) mayWrite(ctx context.Context, p *Plan, app *entra.App) error {
 		p.warn("what the operator may do cannot be told beforehand: the mint itself will show")
 	case slices.Contains(op.Permissions, "Application.ReadWrite.All"), slices.Contains(op.Permissions, "Directory.ReadWrite.All"):
 	case slices.Contains(op.Permissions, "Application.ReadWrite.OwnedBy"):
-		owns, err := e.directory.Owns(ctx, app.ObjectID)
+		owns, err := e.directory.Owns(ctx, *app)
 		if err != nil {
 			return fmt.Errorf("look for the operator among the app's owners: %w", err)
 		}
@@ -126,7 +128,7 @@ func (e *Engine) mayWrite(ctx context.Context, p *Plan, app *entra.App) error {
 }
 
 // readSinks asks every sink what it holds and whether it would take a write.
-func (e *Engine) readSinks(ctx context.Context, p *Plan, s *survey) {
+func (e *Engine) readSinks(ctx context.Context, p *Plan, s *survey) error {
 	for _, k := range e.binding.Sinks {
 		_, reloads := k.(sink.Reloader)
 		ps := PlanSink{Ref: k.Ref(), Abilities: k.Abilities(), Reloads: reloads}
@@ -134,7 +136,9 @@ func (e *Engine) readSinks(ctx context.Context, p *Plan, s *survey) {
 		if err == nil {
 			err = k.Check(ctx)
 		}
-		switch {
+		switch kind, _ := judge(err); {
+		case err != nil && kind != sink.Denied && kind != sink.Invalid:
+			return err
 		case err != nil:
 			ps.Holds = "unknown"
 			p.block("%v", err)
@@ -156,6 +160,7 @@ func (e *Engine) readSinks(ctx context.Context, p *Plan, s *survey) {
 	if len(p.Sinks) == 0 {
 		p.block("binding %s has no sinks: the new value would reach nobody", p.Binding)
 	}
+	return nil
 }
 
 // choose decides which secrets are old: the ones that the sinks hold, or the

@@ -15,55 +15,20 @@ import (
 // open whether the write was done.
 type Directory interface {
 	// Snapshot reads an app, from the application and the service principal.
-	Snapshot(ctx context.Context, clientID string) (Snapshot, error)
+	Snapshot(ctx context.Context, clientID string) (entra.Snapshot, error)
 	// Mint adds a secret to the object that holds credentials for the app.
 	Mint(ctx context.Context, holder entra.Holder, objectID, displayName string, end time.Time) (entra.Credential, secret.Value, error)
 	// Remove removes a secret. One that is not there is no error.
 	Remove(ctx context.Context, holder entra.Holder, objectID, keyID string) error
 	// Rules returns what applies to new secrets of an app.
-	Rules(ctx context.Context, app entra.App) (Rules, error)
+	Rules(ctx context.Context, app entra.App) (entra.Rules, error)
 	// SignIns returns the use of an app's secrets since a time. A tenant
 	// without the licence is an *entra.Refusal of kind RefusedLicence.
-	SignIns(ctx context.Context, clientID string, since time.Time) (SignIns, error)
+	SignIns(ctx context.Context, clientID string, since time.Time) (entra.SignIns, error)
 	// Operator returns what is known of the identity itself.
-	Operator(ctx context.Context) (Operator, error)
+	Operator(ctx context.Context) (entra.Operator, error)
 	// Owns reports whether the operator is an owner of the application.
-	Owns(ctx context.Context, objectID string) (bool, error)
-}
-
-// Snapshot is an app as it was read at one time.
-type Snapshot struct {
-	App    *entra.App // nil when the directory knows no such app
-	Server time.Time  // the directory's clock
-	Local  time.Time  // ours, when the answer came
-}
-
-// Offset is how far the directory's clock is ahead of ours.
-func (s Snapshot) Offset() time.Duration { return s.Server.Sub(s.Local) }
-
-// Rules are the limits that a tenant sets for the new secrets of one app.
-type Rules struct {
-	Policy      string        // name or id of the policy; "" if none applies
-	Forbidden   bool          // no secret may be added
-	MaxLifetime time.Duration // 0 for no limit
-	// MaxSecrets is how many secrets the app may have; 0 for no fixed limit.
-	MaxSecrets int
-	// Unknown says what could not be read, and why: the mint itself will tell.
-	Unknown string
-}
-
-// SignIns is what the sign-in log says of an app's secrets.
-type SignIns struct {
-	Last      map[string]time.Time // by key id in lower case: the last success
-	Longest   time.Duration        // between two sign-ins of this app
-	Watermark time.Time            // the newest entry of the log, of any app
-}
-
-// Operator is the identity that credsmith itself signs in with.
-type Operator struct {
-	ClientID    string
-	ObjectIDs   []string // of its application and service principal, as far as known
-	Permissions []string
+	Owns(ctx context.Context, app entra.App) (bool, error)
 }
 
 // Tokens is the token endpoint. Each question goes over a connection of its own.

@@ -129,7 +129,7 @@ func keyID(s string) string { return strings.ToLower(entra.CleanIdentifier(s)) }
 
 // findMinted looks for the secret of an attempt whose answer is not known.
 func (e *Engine) findMinted(ctx context.Context, r *Rotation) error {
-	var s Snapshot
+	var s entra.Snapshot
 	err := e.call(ctx, "mint", func(ctx context.Context) (err error) {
 		s, err = e.directory.Snapshot(ctx, r.Plan.ClientID)
 		return err
@@ -164,7 +164,7 @@ func (e *Engine) again(ctx context.Context, r *Rotation, entry audit.Entry) erro
 
 // collectStrays notes the secrets of this rotation that are not the one whose
 // value we hold, and reports whether there are any.
-func (e *Engine) collectStrays(r *Rotation, s Snapshot) bool {
+func (e *Engine) collectStrays(r *Rotation, s entra.Snapshot) bool {
 	if s.App == nil {
 		return false
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // look reads the app, as one call.
-func (e *Engine) look(ctx context.Context, r *Rotation, name string) (s Snapshot, err error) {
+func (e *Engine) look(ctx context.Context, r *Rotation, name string) (s entra.Snapshot, err error) {
 	err = e.call(ctx, name, func(ctx context.Context) (err error) {
 		s, err = e.directory.Snapshot(ctx, r.Plan.ClientID)
 		return err
@@ -19,7 +19,7 @@ func (e *Engine) look(ctx context.Context, r *Rotation, name string) (s Snapshot
 	if err != nil {
 		return s, err
 	}
-	if d := s.Offset().Abs(); d > maxOffset {
+	if d := s.Offset(e.now()).Abs(); d > maxOffset {
 		return s, &entra.Refusal{Kind: entra.RefusedThrottled, After: 5 * time.Minute, Err: fmt.Errorf("this machine's clock and the directory's differ by %s: nothing is removed until they agree within %s", d.Round(time.Second), maxOffset)}
 	}
 	return s, nil
@@ -48,7 +48,7 @@ func (e *Engine) adopt(ctx context.Context, r *Rotation) error {
 }
 
 // readLog brings what is known of the secrets' use up to date.
-func (e *Engine) readLog(ctx context.Context, r *Rotation, s Snapshot) error {
+func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	o := &r.Overlap
 	use, err := e.directory.SignIns(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
 	switch kind := entra.RefusedAs(err); {
@@ -60,10 +60,9 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s Snapshot) error {
 	}
 	o.Blind, o.Watermark = "", use.Watermark
 	for _, old := range r.Plan.Old {
-		if last := use.Last[keyID(old.KeyID)]; last.After(o.LastOld) {
-			o.LastOld = last
-		}
+		o.LastOld = latest(o.LastOld, use.Last[keyID(old.KeyID)])
 	}
+	o.LastOld = latest(o.LastOld, use.Last[""]) // it may have been the old one
 	if o.LastOld.After(o.From) {
 		o.From = o.LastOld
 	}
@@ -79,9 +78,16 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s Snapshot) error {
 	return nil
 }
 
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // interfered looks for what people did to the secrets meanwhile, and reports
 // whether it changed the rotation's course.
-func (e *Engine) interfered(ctx context.Context, r *Rotation, s Snapshot) (bool, error) {
+func (e *Engine) interfered(ctx context.Context, r *Rotation, s entra.Snapshot) (bool, error) {
 	if s.App == nil {
 		if !e.absent(r) {
 			e.wait(r, absentOver/absentReadings+time.Minute, "look again: the app was not found")
@@ -140,7 +146,7 @@ func (e *Engine) overlap(ctx context.Context, r *Rotation) error {
 
 // mayRetire decides on what is known whether the old secrets may go, and says
 // what is waited for. All times are the directory's.
-func (r *Rotation) mayRetire(s Snapshot) (ready bool, next string) {
+func (r *Rotation) mayRetire(s entra.Snapshot) (ready bool, next string) {
 	o := r.Overlap
 	left := slices.DeleteFunc(slices.Clone(r.Plan.Old), func(old Secret) bool {
 		_, there := s.App.ByKeyID(old.KeyID)
@@ -211,7 +217,7 @@ func (e *Engine) recheck(ctx context.Context, r *Rotation) error {
 }
 
 // stillHolds sees that the new secret carries the app without the old one.
-func (e *Engine) stillHolds(ctx context.Context, r *Rotation, s Snapshot) error {
+func (e *Engine) stillHolds(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	fresh, _ := s.App.ByKeyID(r.New.KeyID)
 	if end := fresh.End; !end.IsZero() && end.Before(s.Server.Add(24*time.Hour)) {
 		return decide("the new secret %s ends on %s: the old one is kept", r.New.KeyID, end.UTC().Format(time.RFC3339))
