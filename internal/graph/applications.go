@@ -43,12 +43,13 @@ type servicePrincipal struct {
 	AppID               string               `json:"appId"`
 	DisplayName         string               `json:"displayName"`
 	AccountEnabled      bool                 `json:"accountEnabled"`
+	Owner               string               `json:"appOwnerOrganizationId"`
 	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
 }
 
 const (
 	appFields = "$select=id,appId,displayName,createdDateTime,isDisabled,signInAudience,passwordCredentials"
-	spFields  = "$select=id,appId,displayName,accountEnabled,passwordCredentials"
+	spFields  = "$select=id,appId,displayName,accountEnabled,appOwnerOrganizationId,passwordCredentials"
 )
 
 // app joins the two objects of one client id; either may be nil, not both.

@@ -124,6 +124,11 @@ func (c *Client) Snapshot(ctx context.Context, clientID string) (entra.Snapshot,
 	if len(principals.Value) > 0 {
 		sp = &principals.Value[0]
 	}
+	if a == nil && sp != nil && (sp.Owner == "" || entra.SameGUID(sp.Owner, c.tenantID)) {
+		// A listing that leaves something out must not pass for an app that
+		// is at home in another tenant.
+		return s, fmt.Errorf("the directory shows the service principal of app %s and not the application itself", clientID)
+	}
 	if a != nil || sp != nil {
 		s.App = c.app(a, sp)
 	}
@@ -249,17 +254,15 @@ func (p *appManagementPolicy) name() string {
 // policyOf returns the policy that holds for an app, nil if none does. One of
 // its own replaces the tenant's.
 func (c *Client) policyOf(ctx context.Context, app entra.App) (*appManagementPolicy, []restriction, error) {
-	path := "/v1.0/applications/" + url.PathEscape(app.ObjectID)
 	onApplication := app.ObjectID != ""
-	if !onApplication {
-		path = "/v1.0/servicePrincipals/" + url.PathEscape(app.ServicePrincipal.ObjectID)
-	}
-	own, err := first[appManagementPolicy](ctx, c, path+"/appManagementPolicies")
-	if err != nil {
-		return nil, nil, err
-	}
-	if own != nil && own.IsEnabled {
-		return own, own.Restrictions.PasswordCredentials, nil
+	if onApplication {
+		own, err := first[appManagementPolicy](ctx, c, "/v1.0/applications/"+url.PathEscape(app.ObjectID)+"/appManagementPolicies")
+		if err != nil {
+			return nil, nil, err
+		}
+		if own != nil && own.IsEnabled {
+			return own, own.Restrictions.PasswordCredentials, nil
+		}
 	}
 	var general appManagementPolicy
 	if err := c.get(ctx, "/v1.0/policies/defaultAppManagementPolicy", &general); err != nil {

@@ -6,7 +6,7 @@
 // about to happen is written down before it happens, and each action looks at
 // the world before it acts, so that a process may die anywhere and the next
 // one goes on. Nobody sleeps in here: a rotation that has to wait says until
-// when ([Rotation.Wake]), and whoever drives it comes back then.
+// when ([Rotation.Wake]); [Engine.Drive] comes back then.
 //
 // The order of a rotation:
 //

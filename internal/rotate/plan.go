@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/credsmith/credsmith/internal/entra"
@@ -114,6 +117,27 @@ func (p *Plan) seal() {
 	}
 	sum := sha256.Sum256(text)
 	p.Hash = hex.EncodeToString(sum[:8])
+}
+
+// differs says in what another plan of the same binding is not this one.
+func (p *Plan) differs(q *Plan) string {
+	if len(q.Blockers) > 0 {
+		return strings.Join(q.Blockers, "; ")
+	}
+	parts := []string{}
+	for what, pair := range map[string][2]any{
+		"the secrets to retire": {p.Old, q.Old}, "the other secrets": {p.Kept, q.Kept}, "the expired secrets": {p.Free, q.Free},
+		"the sinks": {p.Sinks, q.Sinks}, "the lifetime": {p.Lifetime, q.Lifetime}, "the object": {p.HolderID, q.HolderID}, "the name": {p.AppName, q.AppName},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			parts = append(parts, what)
+		}
+	}
+	if len(parts) == 0 {
+		return "the settings of the binding have changed"
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ") + " changed"
 }
 
 func (p *Plan) lifetime() time.Duration { return time.Duration(p.Lifetime) * time.Second }

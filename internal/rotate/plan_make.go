@@ -178,8 +178,8 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 		case 0:
 			p.warn("%s holds a value that is none of the app's secrets: its consumers cannot sign in with it now", k.Ref)
 		case 1:
-			k.Holds = "the value of secret " + matches[0].KeyID
-			old[matches[0].KeyID] = k.Ref + " holds it"
+			k.Holds = "the value of secret " + keyID(matches[0].KeyID)
+			old[keyID(matches[0].KeyID)] = k.Ref + " holds it"
 		default:
 			k.Holds = "the value of one of " + joined(matches)
 			p.warn("the value in %s starts like %d secrets of the app: none of them is retired unless you name it with --retire", k.Ref, len(matches))
@@ -189,15 +189,15 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 		clear(old)
 		for _, id := range o.Retire {
 			if c, ok := app.ByKeyID(id); ok {
-				old[c.KeyID] = "named by hand"
+				old[keyID(c.KeyID)] = "named by hand"
 			} else {
 				p.block("app %s has no secret with key id %s", app.ClientID, id)
 			}
 		}
 	}
 	for _, c := range app.Credentials {
-		because, retire := old[c.KeyID]
-		sec := Secret{c.KeyID, c.DisplayName, c.Hint, c.On, objectOf(app, c.On), c.End, because}
+		because, retire := old[keyID(c.KeyID)]
+		sec := Secret{keyID(c.KeyID), c.DisplayName, c.Hint, c.On, objectOf(app, c.On), c.End, because}
 		if retire {
 			p.Old = append(p.Old, sec)
 			continue
@@ -272,7 +272,7 @@ func (p *Plan) room(app *entra.App, limit int, now time.Time) {
 		}
 		count++
 		if !c.End.IsZero() && c.End.Add(maxOffset).Before(now) {
-			expired = append(expired, Secret{c.KeyID, c.DisplayName, c.Hint, c.On, p.HolderID, c.End, "it has expired, and the app may have no more than " + fmt.Sprint(limit)})
+			expired = append(expired, Secret{keyID(c.KeyID), c.DisplayName, c.Hint, c.On, p.HolderID, c.End, "it has expired, and the app may have no more than " + fmt.Sprint(limit)})
 		}
 	}
 	for ; count >= limit && len(expired) > 0; count-- {

@@ -32,9 +32,10 @@ func (e *Engine) check(ctx context.Context, r *Rotation) error {
 		return err
 	}
 	if p.Hash != r.Plan.Hash {
-		r.Trouble = ErrReplan.Error()
-		if len(p.Blockers) > 0 {
-			r.Trouble += ": " + strings.Join(p.Blockers, "; ")
+		r.Trouble = ErrReplan.Error() + ": " + r.Plan.differs(p)
+		if r.Tries++; r.Tries < absentReadings {
+			e.wait(r, pause(r.Tries, 0), "look again: the directory may show something old")
+			return e.commit(ctx, r, "check", nil)
 		}
 		// Nothing was done yet: there is nothing to undo.
 		r.Step, r.State, r.Next = Close, RolledBack, "make a new plan"
@@ -110,10 +111,15 @@ func (e *Engine) seal(ctx context.Context, r *Rotation, made entra.Credential, v
 	if end.IsZero() {
 		end = r.Attempt.End
 	}
-	r.New = &Minted{KeyID: keyID(made.KeyID), Hint: made.Hint, On: r.Plan.Holder, End: end, At: e.now()}
-	e.to(r, Accept)
+	now := e.now()
 	entry := e.entry(r, audit.Mint, audit.Done, e.mark(r).String())
-	entry.KeyID = r.New.KeyID
+	entry.KeyID = keyID(made.KeyID)
+	if e.tooShort(r, end) {
+		r.Strays = append(r.Strays, entry.KeyID)
+		return e.again(ctx, r, entry)
+	}
+	r.New = &Minted{KeyID: entry.KeyID, Hint: made.Hint, On: r.Plan.Holder, End: end, At: now}
+	e.to(r, Accept)
 	err := e.commit(ctx, r, "mint", map[string]secret.Value{newValue: value}, entry)
 	if err == nil {
 		return nil
@@ -122,6 +128,16 @@ func (e *Engine) seal(ctx context.Context, r *Rotation, made entra.Credential, v
 	// run finds it by its name.
 	undo := e.directory.Remove(ctx, r.Plan.Holder, r.Plan.HolderID, made.KeyID)
 	return errors.Join(err, undo)
+}
+
+// tooShort reports, and notes, that a new secret would end before the old one
+// could be retired.
+func (e *Engine) tooShort(r *Rotation, end time.Time) bool {
+	if r.Plan.Emergency || end.IsZero() || end.After(e.now().Add(r.Plan.overlap()+24*time.Hour)) {
+		return false
+	}
+	r.Trouble = fmt.Sprintf("the tenant gave the new secret a life until %s only, less than the overlap needs", end.UTC().Format(time.RFC3339))
+	return true
 }
 
 // keyID is a key id in the one form that is stored and compared.
@@ -153,7 +169,12 @@ func (e *Engine) findMinted(ctx context.Context, r *Rotation) error {
 func (e *Engine) again(ctx context.Context, r *Rotation, entry audit.Entry) error {
 	trouble := r.Trouble
 	if r.Attempt.Number >= maxAttempts {
-		return decide("%d attempts at adding a secret to app %s came to nothing (last: %s): look at the tenant's health, then resume", r.Attempt.Number, r.Plan.ClientID, trouble)
+		r.Attempt = Attempt{Number: 1, Nonce: random(10)} // of a person's resume
+		r.New = nil
+		if err := e.commit(ctx, r, "mint", nil, entry); err != nil {
+			return err
+		}
+		return decide("%d attempts at adding a secret to app %s came to nothing (last: %s): look at the tenant's health, then resume", maxAttempts, r.Plan.ClientID, trouble)
 	}
 	r.Attempt = Attempt{Number: r.Attempt.Number + 1, Nonce: random(10)}
 	r.New = nil
@@ -232,7 +253,24 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 		e.wait(r, acceptEvery, "")
 		return e.commit(ctx, r, "accept", nil)
 	}
+	// What the answer said of the new secret, the directory may see otherwise.
+	s, err := e.look(ctx, r, "accept-look")
+	if err != nil {
+		return err
+	}
+	e.collectStrays(r, s)
+	if s.App != nil {
+		if made, there := s.App.ByKeyID(r.New.KeyID); there && !made.End.IsZero() {
+			r.New.End = made.End
+		}
+	}
 	r.Proof = Proof{}
+	if e.tooShort(r, r.New.End) {
+		entry := e.entry(r, audit.Mint, audit.Refused, r.Trouble)
+		entry.KeyID = r.New.KeyID
+		r.Strays = append(r.Strays, r.New.KeyID)
+		return e.again(ctx, r, entry)
+	}
 	e.to(r, Deliver)
 	return e.commit(ctx, r, "accept", nil)
 }
