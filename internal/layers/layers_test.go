@@ -53,7 +53,7 @@ var inside = map[string][]string{
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
 	"internal/sink":            {"internal/secret"},
-	"internal/sink/file":       {"internal/text"},
+	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }
 

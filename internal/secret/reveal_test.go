@@ -21,6 +21,7 @@ var mayReveal = map[string]string{
 	"internal/graph/graph.go New":         "signs in as the operator",
 	"internal/graph/use.go Use":           "sends the app's token to its resource",
 	"internal/setting/dotenv.go With":     "writes the consumer's file",
+	"internal/sink/file/file.go write":    "writes the consumer's file",
 	"internal/bytesview/view.go Of":       "masks it",
 	"internal/bytesview/readers.go OfRaw": "compares lengths and positions",
 

@@ -209,9 +209,8 @@ func holdable(value string) error {
 
 // unholdable refuses a value with one of these signs; nil if it has none.
 func unholdable(format Format, value, signs string) error {
-	if i := strings.IndexAny(value, signs); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(value[i:])
-		return &refusal{fmt.Sprintf("the value holds %q, which readers of %s files do not agree on", r, format), anotherSecret}
+	if strings.ContainsAny(value, signs) {
+		return &refusal{fmt.Sprintf("the value holds one of %s, which readers of %s files do not agree on", strings.Join(strings.Split(signs, ""), " "), format), anotherSecret}
 	}
 	if strings.ContainsFunc(value, unprintable) {
 		return &refusal{fmt.Sprintf("the value holds a character that cannot be seen, which readers of %s files do not agree on", format), anotherSecret}
