@@ -58,6 +58,8 @@ var inside = map[string][]string{
 	"internal/store":           {"internal/audit", "internal/rotate", "internal/secret"},
 	"internal/operator":        {"internal/entra", "internal/secret"},
 	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
+	"internal/sink/web":        {"internal/entra", "internal/sink", "internal/wire"},
+	"internal/sink/keyvault":   {"aadsts", "internal/secret", "internal/sink", "internal/sink/web"},
 	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }

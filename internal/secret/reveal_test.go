@@ -24,6 +24,7 @@ var mayReveal = map[string]string{
 	"internal/graph/use.go Use":                 "sends the app's token to its resource",
 	"internal/setting/dotenv.go With":           "writes the consumer's file",
 	"internal/sink/file/file.go write":          "writes the consumer's file",
+	"internal/sink/keyvault/keyvault.go Write":  "writes the consumer's vault",
 	"internal/bytesview/view.go Of":             "masks it",
 	"internal/bytesview/readers.go OfRaw":       "compares lengths and positions",
 
