@@ -208,7 +208,7 @@ func lastPart(text string) string {
 func RetryAfter(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if s, err := strconv.Atoi(text); err == nil && s > 0 {
-		return min(time.Duration(s)*time.Second, 24*time.Hour)
+		return time.Duration(min(s, 24*60*60)) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	now, nowErr := http.ParseTime(h.Get("Date"))

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/web"
 )
 
 // Config is the configuration of a sink.
@@ -73,17 +73,12 @@ func New(c Config, credential azcore.TokenCredential, client *http.Client) (*Sin
 	}}
 	// The SDK gives tokens only to hosts under the name that the challenge
 	// asks tokens for. A loopback address is under no name.
-	options.DisableChallengeResourceVerification = loopback(u.Hostname())
+	options.DisableChallengeResourceVerification = web.Loopback(u.Hostname())
 	azclient, err := azsecrets.NewClient(origin, credential, options)
 	if err != nil {
 		return nil, fmt.Errorf("vault: %w", err)
 	}
 	return &Sink{origin, c.Secret, azclient}, nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
 // Ref returns "keyvault:https://HOST/secrets/NAME"; the vault does not tell

@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/web"
 )
 
 // Config is the configuration of a sink.
@@ -140,9 +140,7 @@ func (s *Sink) Read(ctx context.Context) (sink.Held, error) {
 		return sink.Held{}, nil
 	}
 	held := sink.Held{Exists: true, Value: secret.New(string(value)), Version: o.Metadata.ResourceVersion, ManagedBy: o.managedBy(s.c.Key)}
-	if said, err := url.ParseQuery(o.deliveries()[s.c.Key]); err == nil {
-		held.Generation, _ = strconv.ParseInt(said.Get("generation"), 10, 64)
-	}
+	held.Generation = web.Generation(o.deliveries()[s.c.Key])
 	return held, nil
 }
 
@@ -160,23 +158,18 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 	if err := s.writable(o, "write"); err != nil {
 		return "", err
 	}
-	label := url.Values{
-		"generation": {strconv.FormatInt(d.Generation, 10)}, "rotation": {d.Rotation}, "client_id": {d.ClientID}, "key_id": {d.KeyID},
-	}
-	if !d.Expires.IsZero() {
-		label.Set("expires", d.Expires.UTC().Format("2006-01-02T15:04:05Z"))
-	}
+	label := web.Label(d)
 	was, exists := o.Data[s.c.Key]
 	said := o.deliveries()
 	written := exists && string(was) == value
-	if written && said[s.c.Key] == label.Encode() {
+	if written && said[s.c.Key] == label {
 		return o.Metadata.ResourceVersion, nil
 	}
 	if !written && (exists && o.Metadata.ResourceVersion != d.Version || !exists && d.Version != "") {
 		return "", &sink.Error{Op: s.op("write"), Kind: sink.Changed, Err: errChanged}
 	}
 	said = maps.Clone(said)
-	said[s.c.Key] = label.Encode()
+	said[s.c.Key] = label
 	deliveries, _ := json.Marshal(said)
 	var after object
 	err = s.patch(ctx, s.op("write"), s.path(), false, map[string]any{

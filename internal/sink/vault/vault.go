@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/web"
 )
 
 // Config is the configuration of a sink.
@@ -54,7 +54,7 @@ func New(c Config, token TokenFunc, client *http.Client) (*Sink, error) {
 		return nil, errors.New("address: is missing: where the server is, such as https://vault.example.com:8200")
 	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
 		return nil, errors.New("address: is not an address such as https://vault.example.com:8200")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !web.Loopback(u.Hostname()):
 		return nil, errors.New("address: plain http would show the secret to the network: use https")
 	case c.Mount == "":
 		return nil, errors.New("mount: is missing: the path that the KV engine is mounted at, such as secret")
@@ -70,11 +70,6 @@ func New(c Config, token TokenFunc, client *http.Client) (*Sink, error) {
 	}
 	c.Address = u.Scheme + "://" + strings.ToLower(u.Host)
 	return &Sink{c, token, client}, nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
 // clean reports whether a path means the same to everyone on the way.
@@ -126,9 +121,7 @@ func (s *Sink) Read(ctx context.Context) (sink.Held, error) {
 		return sink.Held{}, err
 	}
 	held := sink.Held{Exists: true, Value: secret.New(value), Version: strconv.Itoa(p.version)}
-	if said, err := url.ParseQuery(p.custom[s.label()]); err == nil {
-		held.Generation, _ = strconv.ParseInt(said.Get("generation"), 10, 64)
-	}
+	held.Generation = web.Generation(p.custom[s.label()])
 	// What PushSecret of External Secrets leaves (recalled, unverified).
 	if p.custom["managed-by"] == "external-secrets" {
 		held.ManagedBy = "External Secrets PushSecret"
@@ -160,12 +153,7 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	label := url.Values{
-		"generation": {strconv.FormatInt(d.Generation, 10)}, "rotation": {d.Rotation}, "client_id": {d.ClientID}, "key_id": {d.KeyID},
-	}
-	if !d.Expires.IsZero() {
-		label.Set("expires", d.Expires.UTC().Format("2006-01-02T15:04:05Z"))
-	}
+	label := web.Label(d)
 	was, exists, err := s.value(p)
 	if err != nil {
 		return "", err
@@ -185,8 +173,8 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 			return "", err
 		}
 	}
-	if p.custom[s.label()] != label.Encode() {
-		if err := s.describe(ctx, label.Encode()); err != nil {
+	if p.custom[s.label()] != label {
+		if err := s.describe(ctx, label); err != nil {
 			return "", err
 		}
 	}
