@@ -56,6 +56,7 @@ type faultRule struct {
 	matched int
 	drawn   int // hits decided on; those that came to something are in fired
 	fired   int
+	writes  map[string]time.Time // of F5: the last to each app, by object id
 }
 
 // faults are the rules in force. They draw from a generator of their own, so
@@ -224,7 +225,7 @@ func (f *faults) choose(rules []*faultRule, q *faultRequest) *firing {
 	defer f.mu.Unlock()
 	var chosen *firing
 	for _, r := range rules {
-		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || !r.due(f, q.now) {
+		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || r.kind.when != nil && !r.kind.when(r, q) || !r.due(f, q.now) {
 			continue
 		}
 		if chosen == nil {
