@@ -90,7 +90,7 @@ func makeFaultTable() []*faultKind {
 			kinds("not-json", "wrong-type", "null", "missing", "empty", "duplicate"), {name: "member", fallback: ""}}},
 		{id: "F16", name: "unusual secret values", surfaces: onGraph, condition: true, only: pathHas("/addpassword"), params: []faultParam{
 			kinds("symbols", "leading-dash", "newline", "space", "plain"), number("length", 0, 0, 64)}},
-		{id: "F17", name: "key ids written otherwise", surfaces: onGraph, after: faultKeyIDs, params: []faultParam{kinds("upper", "braces")}},
+		{id: "F17", name: "key ids written otherwise", surfaces: onGraph, after: faultKeyIDs, params: []faultParam{kinds("upper", "braces", "reused")}},
 		{id: "F18", name: "paging goes wrong", surfaces: onAPIs, only: isRead, instead: faultPageRefused, after: faultPaging,
 			params: []faultParam{kinds("empty-page", "repeated", "missing", "loop", "expired", "error")}},
 		{id: "F19", name: "an app is renamed between pages", surfaces: onGraph, only: isRead, before: faultRename},
