@@ -32,7 +32,7 @@ func faultTruncated(c *faultCall, a *faultAnswer) bool {
 		a.body = a.body[:at]
 		return true
 	}
-	a.cut = at
+	a.cut, a.promised = at, true
 	return true
 }
 
@@ -214,12 +214,18 @@ func faultReset(c *faultCall) *faultAnswer {
 }
 
 func faultHeaders(c *faultCall, a *faultAnswer) bool {
-	if c.kind() == "huge" {
+	switch c.kind() {
+	case "huge":
 		a.header.Set("X-Lab-Huge", strings.Repeat("x", c.rule.params.number("bytes")))
-		return true
-	}
-	for i := range c.rule.params.number("count") {
-		a.header.Set(fmt.Sprintf("X-Lab-%d", i), "x")
+	case "many":
+		for i := range c.rule.params.number("count") {
+			a.header.Set(fmt.Sprintf("X-Lab-%d", i), "x")
+		}
+	case "goaway": // what net/http makes of it over HTTP/2
+		a.header.Set("Connection", "close")
+	case "midway": // RST_STREAM over HTTP/2
+		a.cut = len(a.body) / 2
+		return len(a.body) > 0
 	}
 	return true
 }

@@ -222,6 +222,7 @@ type faultAnswer struct {
 	wait      time.Duration // in real time, before anything is sent
 	perSecond int           // bytes of the body, 0 for all at once
 	cut       int           // bytes after which the connection ends, -1 for none
+	promised  bool          // Content-Length tells of the whole body although it is cut
 	abort     bool          // the connection ends before anything is sent
 }
 
@@ -243,8 +244,10 @@ func (a *faultAnswer) deliver(l *Lab, w http.ResponseWriter, r *http.Request) {
 		header[name] = values
 	}
 	body := a.body
-	if a.cut >= 0 {
+	if a.promised {
 		header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if a.cut >= 0 {
 		body = body[:min(a.cut, len(body))]
 	}
 	w.WriteHeader(a.status)

@@ -116,8 +116,8 @@ func makeFaultTable() []*faultKind {
 			kinds("302", "307"), {name: "location", fallback: "https://elsewhere.lab.test/"}}},
 		{id: "F35", name: "hostile encodings", surfaces: everywhere, after: faultEncoding, params: []faultParam{
 			kinds("gzip-bomb", "wrong-encoding", "bom", "utf-16"), number("bytes", 10<<20, 1, 1<<30)}},
-		{id: "F36", name: "huge headers, or a reset before the request is served", surfaces: everywhere, instead: faultReset, after: faultHeaders,
-			params: []faultParam{kinds("huge", "many", "reset"), number("bytes", 1<<20, 1, 8<<20), number("count", 10_000, 1, 100_000)}},
+		{id: "F36", name: "huge headers, or connections that end: before the request is served, amid the answer, or after it (GOAWAY)", surfaces: everywhere, instead: faultReset, after: faultHeaders,
+			params: []faultParam{kinds("huge", "many", "reset", "midway", "goaway"), number("bytes", 1<<20, 1, 8<<20), number("count", 10_000, 1, 100_000)}},
 		{id: "F37", name: "TLS goes wrong", surfaces: everywhere, connection: true, params: []faultParam{
 			kinds("expired", "wrong-host", "unknown-ca", "tls11", "stall", "swap"), {name: "stall", fallback: time.Minute}}},
 		{id: "F38", name: "connections end or hang", surfaces: everywhere, connection: true, params: []faultParam{

@@ -139,6 +139,8 @@ var faultCases = []faulty{
 	{"F36", params{"kind": "huge", "bytes": 1000}, "token", wants(200, strings.Repeat("x", 1000))},
 	{"F36", params{"kind": "many", "count": 100}, "token", wants(200, "X-Lab-99")},
 	{"F36", params{"kind": "reset"}, "token", broken},
+	{"F36", params{"kind": "midway"}, "token", broken},
+	{"F36", params{"kind": "goaway"}, "token", wants(200, "Connection:[close]", "access_token")},
 	{"F48", params{"kind": "issuer"}, "token", claim("iss", "elsewhere")},
 	{"F48", params{"kind": "audience"}, "token", wants(200, "access_token")},
 	{"F48", params{"kind": "keys-down"}, "keys", wants(503)},
