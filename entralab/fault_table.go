@@ -120,8 +120,9 @@ func makeFaultTable() []*faultKind {
 			params: []faultParam{kinds("huge", "many", "reset", "midway", "goaway"), number("bytes", 1<<20, 1, 8<<20), number("count", 10_000, 1, 100_000)}},
 		{id: "F37", name: "TLS goes wrong", surfaces: everywhere, connection: true, params: []faultParam{
 			kinds("expired", "wrong-host", "unknown-ca", "tls11", "stall", "swap"), {name: "stall", fallback: time.Minute}}},
-		{id: "F38", name: "connections end or hang", surfaces: everywhere, connection: true, params: []faultParam{
-			kinds("reset", "blackhole"), {name: "hold", fallback: time.Minute}}},
+		{id: "F38", name: "connections end, hang or crawl", surfaces: everywhere, connection: true, params: []faultParam{
+			kinds("reset", "blackhole", "refused", "half-open", "slow"), {name: "hold", fallback: time.Minute}, number("answers", 1, 0, 1000),
+			number("bytes_per_second", 1000, 1, 1<<20)}},
 		{id: "F39", name: "vault: name not free", surfaces: onVault, only: isWrite, instead: faultVaultConflict,
 			params: []faultParam{kinds("deleted", "recovering", "conflict")}},
 		{id: "F40", name: "vault: refused", surfaces: onVault, instead: faultVaultRefused,

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,6 +78,7 @@ type Lab struct {
 	random       *random
 	clock        clock
 	faults       *faults
+	halfOpen     atomic.Bool // a connection is, or was (F38)
 	history      history
 	answers      answerBuffers
 	key          *signingKey
@@ -320,7 +322,8 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 
 func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Certificate, handler http.Handler) {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           l.unlessHalfOpen(handler),
+		ConnContext:       markHalfOpen,
 		TLSConfig:         l.tlsConfig(surface, certificate),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -331,7 +334,7 @@ func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Cert
 	l.servers = append(l.servers, server)
 	l.running.Go(func() {
 		if surface != surfaceControl {
-			server.ServeTLS(faultListener{listener, l, surface}, "", "")
+			server.ServeTLS(&faultListener{lab: l, surface: surface, inner: listener}, "", "")
 		} else {
 			server.Serve(listener)
 		}
