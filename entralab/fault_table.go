@@ -3,6 +3,7 @@ package entralab
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,13 +140,29 @@ func makeFaultTable() []*faultKind {
 	}
 }
 
-func faultNamed(id string) *faultKind {
-	for _, k := range faultTable() {
-		if k.id == id {
+// faultNamed is a fault as it is on a surface; without one, over HTTP.
+func faultNamed(id, surface string) *faultKind {
+	table := faultTable()
+	if isMail(surface) {
+		table = mailFaults()
+	}
+	for _, k := range table {
+		if k.id == id && (!isMail(surface) || slices.Contains(k.surfaces, surface)) {
 			return k
 		}
 	}
 	return nil
+}
+
+// surfacesOf are all surfaces of a fault.
+func surfacesOf(id string) (surfaces []string) {
+	for _, k := range slices.Concat(faultTable(), mailFaults()) {
+		if k.id == id {
+			surfaces = append(surfaces, k.surfaces...)
+		}
+	}
+	slices.Sort(surfaces)
+	return slices.Compact(surfaces)
 }
 
 // elsewhere says where a fault lives that the lab has no surface for, "" for
