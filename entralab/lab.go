@@ -55,6 +55,13 @@ type Config struct {
 	// Profile is how much goes wrong: [ProfileCalm], which is the default,
 	// [ProfileRude] or [ProfileHostile].
 	Profile string
+	// Strict writes what the services leave open in shapes that are drawn at
+	// each start, by the random seed: the size of pages that are asked for
+	// without one (1 to 100, at most the usual), the order of lists without
+	// $orderby, of members and of credentials, the digits of dates (0 to 7), a
+	// property that nobody knows in every object, and next links that say
+	// nothing. It breaks clients that count on more than is promised.
+	Strict bool
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test, https://vault.lab.test and
 	// http://control.lab.test, and only [Lab.Transport] reaches them. For
@@ -78,6 +85,7 @@ type Lab struct {
 	random       *random
 	clock        clock
 	faults       *faults
+	shapes       *shapes     // nil unless strict
 	halfOpen     atomic.Bool // a connection is, or was (F38)
 	history      history
 	answers      answerBuffers
@@ -199,9 +207,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		certificate  *tls.Certificate
 		handler      http.HandlerFunc
 	}{
-		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.serveAuthority)},
-		{surfaceGraph, l.graphURL, own, l.withFaults(surfaceGraph, l.withUserinfo(l.serveGraph))},
-		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.serveVault)},
+		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.withShapes(l.serveAuthority))},
+		{surfaceGraph, l.graphURL, own, l.withHiddenPages(l.withFaults(surfaceGraph, l.withShapes(l.withUserinfo(l.serveGraph))))},
+		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.withShapes(l.serveVault))},
 		{surfaceControl, l.controlURL, own, l.serveControl},
 	}
 	for _, rule := range profile(cfg.Profile) {
@@ -240,6 +248,9 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 	}
 	l.sealer = newSealer(l.sealerKey)
 	l.faults = newFaults(l.random.seed)
+	if cfg.Strict {
+		l.shapes = newShapes(l.random.seed, l.random.run)
+	}
 	if cfg.Throttling {
 		l.buckets.set(true)
 	}
