@@ -8,7 +8,8 @@ import (
 )
 
 // The profiles a lab may start with. They are rules like any other: GET
-// /control/faults lists them, and removing them all makes the lab calm.
+// /control/faults lists them, and removing them all leaves nothing of a profile
+// but the throttling that it turned on, see [Config.Throttling].
 const (
 	ProfileCalm    = "calm"
 	ProfileRude    = "rude"
@@ -23,6 +24,10 @@ func checkProfile(name string) error {
 	}
 	return nil
 }
+
+// throttles reports whether a profile holds callers to Graph's documented
+// limits: what F6 stands for beside its 429s at random.
+func throttles(name string) bool { return name == ProfileRude || name == ProfileHostile }
 
 // profile returns the rules of a profile. Rude breaks about 5 % of requests
 // and hostile about 30 %; both keep the conditions F1 to F3 always on, as the

@@ -69,7 +69,7 @@ type Config struct {
 	InProcess bool
 	// Throttling makes Graph refuse what goes beyond the documented limits,
 	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
-	// counted.
+	// counted. The profiles rude and hostile turn it on.
 	Throttling bool
 	// Store keeps the lab between runs. An empty one is filled with a new lab;
 	// one that holds a lab decides the tenants and the random seed. Default:
@@ -251,7 +251,7 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 	if cfg.Strict {
 		l.shapes = newShapes(l.random.seed, l.random.run)
 	}
-	if cfg.Throttling {
+	if cfg.Throttling || throttles(cfg.Profile) {
 		l.buckets.set(true)
 	}
 	if cfg.AutoSignIn != "" {
