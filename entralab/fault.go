@@ -37,10 +37,12 @@ type FaultRule struct {
 
 // FaultMatch chooses requests. An empty member matches all.
 type FaultMatch struct {
-	Surface string `json:"surface,omitempty"` // token, graph, vault or smtp
-	Method  string `json:"method,omitempty"`
+	// Surface is token, graph, vault, smtp or imap. Without one a rule is about
+	// the first three.
+	Surface string `json:"surface,omitempty"`
+	Method  string `json:"method,omitempty"` // of HTTP, or a command such as AUTH
 	// Path is compared without query and case; "*" stands for any letters,
-	// slashes included.
+	// slashes included. Of mail it is the mailbox.
 	Path string `json:"path,omitempty"`
 	// App is a client id or an object id: of the app that signs in, that calls
 	// Graph or the vault, or that the path is about.
@@ -56,6 +58,7 @@ type faultRule struct {
 	matched int
 	drawn   int // hits decided on; those that came to something are in fired
 	fired   int
+	writes  map[string]time.Time // of F5: the last to each app, by object id
 }
 
 // faults are the rules in force. They draw from a generator of their own, so
@@ -142,13 +145,13 @@ func (f *faults) rules() []*faultRule {
 
 // check completes a rule, or says which member is wrong.
 func (r *faultRule) check() error {
-	r.kind = faultNamed(r.Fault)
-	if r.kind == nil {
+	if faultNamed(r.Fault, "") == nil {
 		return faultMissing(r.Fault)
 	}
+	r.kind = faultNamed(r.Fault, r.Match.Surface)
 	switch m := r.Match; {
-	case m.Surface != "" && !slices.Contains(r.kind.surfaces, m.Surface):
-		return fmt.Errorf("match.surface is %q; %s lives on %s", m.Surface, r.Fault, strings.Join(r.kind.surfaces, ", "))
+	case m.Surface != "" && (r.kind == nil || !slices.Contains(r.kind.surfaces, m.Surface)):
+		return fmt.Errorf("match.surface is %q; %s lives on %s", m.Surface, r.Fault, strings.Join(surfacesOf(r.Fault), ", "))
 	case r.kind.connection && (m.Method != "" || m.Path != "" || m.App != ""):
 		return fmt.Errorf("match: %s strikes before there is a request; only surface can be given", r.Fault)
 	case len(m.Method) > 20 || len(m.Path) > maxEventPath || len(m.App) > 64:
@@ -224,7 +227,7 @@ func (f *faults) choose(rules []*faultRule, q *faultRequest) *firing {
 	defer f.mu.Unlock()
 	var chosen *firing
 	for _, r := range rules {
-		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || !r.due(f, q.now) {
+		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || r.kind.when != nil && !r.kind.when(r, q) || !r.due(f, q.now) {
 			continue
 		}
 		if chosen == nil {

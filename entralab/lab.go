@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,13 @@ type Config struct {
 	// Profile is how much goes wrong: [ProfileCalm], which is the default,
 	// [ProfileRude] or [ProfileHostile].
 	Profile string
+	// Strict writes what the services leave open in shapes that are drawn at
+	// each start, by the random seed: the size of pages that are asked for
+	// without one (1 to 100, at most the usual), the order of lists without
+	// $orderby, of members and of credentials, the digits of dates (0 to 7), a
+	// property that nobody knows in every object, and next links that say
+	// nothing. It breaks clients that count on more than is promised.
+	Strict bool
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test, https://vault.lab.test and
 	// http://control.lab.test, and only [Lab.Transport] reaches them. For
@@ -61,7 +69,7 @@ type Config struct {
 	InProcess bool
 	// Throttling makes Graph refuse what goes beyond the documented limits,
 	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
-	// counted.
+	// counted. The profiles rude and hostile turn it on.
 	Throttling bool
 	// Store keeps the lab between runs. An empty one is filled with a new lab;
 	// one that holds a lab decides the tenants and the random seed. Default:
@@ -77,6 +85,8 @@ type Lab struct {
 	random       *random
 	clock        clock
 	faults       *faults
+	shapes       *shapes     // nil unless strict
+	halfOpen     atomic.Bool // a connection is, or was (F38)
 	history      history
 	answers      answerBuffers
 	key          *signingKey
@@ -197,9 +207,9 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		certificate  *tls.Certificate
 		handler      http.HandlerFunc
 	}{
-		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.serveAuthority)},
-		{surfaceGraph, l.graphURL, own, l.withFaults(surfaceGraph, l.withUserinfo(l.serveGraph))},
-		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.serveVault)},
+		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.withShapes(l.serveAuthority))},
+		{surfaceGraph, l.graphURL, own, l.withHiddenPages(l.withFaults(surfaceGraph, l.withShapes(l.withUserinfo(l.serveGraph))))},
+		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.withShapes(l.serveVault))},
 		{surfaceControl, l.controlURL, own, l.serveControl},
 	}
 	for _, rule := range profile(cfg.Profile) {
@@ -238,7 +248,10 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 	}
 	l.sealer = newSealer(l.sealerKey)
 	l.faults = newFaults(l.random.seed)
-	if cfg.Throttling {
+	if cfg.Strict {
+		l.shapes = newShapes(l.random.seed, l.random.run)
+	}
+	if cfg.Throttling || throttles(cfg.Profile) {
 		l.buckets.set(true)
 	}
 	if cfg.AutoSignIn != "" {
@@ -320,7 +333,8 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 
 func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Certificate, handler http.Handler) {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           l.unlessHalfOpen(handler),
+		ConnContext:       markHalfOpen,
 		TLSConfig:         l.tlsConfig(surface, certificate),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -331,7 +345,7 @@ func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Cert
 	l.servers = append(l.servers, server)
 	l.running.Go(func() {
 		if surface != surfaceControl {
-			server.ServeTLS(faultListener{listener, l, surface}, "", "")
+			server.ServeTLS(&faultListener{lab: l, surface: surface, inner: listener}, "", "")
 		} else {
 			server.Serve(listener)
 		}
