@@ -163,6 +163,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	before := &restored{}
 	if cfg.Store != nil {
 		l.saver = newSaver(cfg.Store, &l.history)
+		l.delegations.saver, l.devices.saver, l.sessions.saver = l.saver, l.saver, l.saver
 		if before, err = restore(ctx, cfg.Store); err != nil {
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
