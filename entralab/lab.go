@@ -204,7 +204,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		{surfaceControl, l.controlURL, own, l.serveControl},
 	}
 	for _, rule := range profile(cfg.Profile) {
-		if _, err := l.faults.add(rule, !cfg.InProcess); err != nil {
+		if _, err := l.faults.add(rule, !cfg.InProcess, false); err != nil {
 			panic(err) // a rule of the lab's own
 		}
 	}
@@ -238,7 +238,13 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 		l.restored = true
 	}
 	l.sealer = newSealer(l.sealerKey)
-	l.faults = newFaults(l.random.seed)
+	l.faults = newFaults(l.random.seed, l.random.run, l.saver)
+	if l.saver != nil {
+		l.saver.faults = l.faults
+	}
+	if l.restored {
+		l.faults.takeFaults(before.faults)
+	}
 	if cfg.Throttling {
 		l.buckets.set(true)
 	}

@@ -72,6 +72,7 @@ type restored struct {
 	events  []Event
 	vaults  []*vault
 	grants  grants
+	faults  []*faultRule
 	model   *modelReader
 	pieces  []piece
 }
@@ -109,6 +110,9 @@ func restore(ctx context.Context, store Store) (*restored, error) {
 		return nil, err
 	}
 	if err := r.readGrants(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := r.readFaults(ctx, store); err != nil {
 		return nil, err
 	}
 	return r, r.readHistory(ctx, store)

@@ -96,6 +96,7 @@ func (l *Lab) changeSettings(change func()) {
 type saver struct {
 	store   Store
 	history *history
+	faults  *faults
 	quit    chan struct{}
 	failed  chan struct{} // closed after err is set
 	err     error
@@ -129,6 +130,7 @@ func (s *saver) save(changes []Record) error {
 	}
 	noted, notes := s.takeNoted()
 	changes = append(changes, noted...)
+	changes = append(changes, s.faults.take()...)
 	events := s.history.take()
 	if len(events) > 0 {
 		p := piece{events[0].Seq, events[len(events)-1].Seq}
