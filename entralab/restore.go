@@ -72,6 +72,7 @@ type restored struct {
 	events  []Event
 	vaults  []*vault
 	grants  grants
+	notices map[int]storedNotice
 	faults  []*faultRule
 	model   *modelReader
 	pieces  []piece
@@ -107,6 +108,9 @@ func restore(ctx context.Context, store Store) (*restored, error) {
 		return nil, err
 	}
 	if err := r.readVaults(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := r.readNotices(ctx, store); err != nil {
 		return nil, err
 	}
 	if err := r.readGrants(ctx, store); err != nil {
@@ -310,6 +314,7 @@ func (l *Lab) continueFrom(r *restored) {
 	l.digestKey, l.sealerKey = [32]byte(k.DigestKey), [32]byte(k.SealerKey)
 	l.operatorID, _ = parseGUID(l.operator.ServicePrincipalID)
 	l.takeVaults(r.vaults)
+	l.takeNotices(r.notices)
 	l.takeGrants(r.grants)
 	l.history.continueFrom(r.events)
 	l.saver.pieces = r.pieces
