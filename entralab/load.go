@@ -357,11 +357,11 @@ func (l *Lab) replace(d document, tenants []*tenant) {
 	l.healthy = l.seeded(d.Settings.Healthy, l.healthy)
 	l.operator = l.seeded(d.Settings.Operator, l.operator)
 	l.forgetGrants()
+	clear(l.changed)
 	l.rehome()
 	if l.saver == nil {
 		return
 	}
-	clear(l.changed)
 	l.cleared = true
 	l.touch(l, (*seededValues)(l))
 	for _, t := range tenants {
