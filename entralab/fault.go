@@ -55,6 +55,7 @@ type faultRule struct {
 	id      string
 	kind    *faultKind
 	params  faultParams
+	keep    bool // in a store
 	matched int
 	drawn   int // hits decided on; those that came to something are in fired
 	fired   int
@@ -71,13 +72,17 @@ type faults struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	last   int // number of the newest id
+
+	saver   *saver
+	changed map[*faultRule]bool // since the last save
 }
 
-func newFaults(seed uint64) *faults {
+func newFaults(seed, run uint64, s *saver) *faults {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	copy(key[8:], "faults")
-	return &faults{closed: make(chan struct{}), random: rand.New(rand.NewChaCha8(key))}
+	binary.LittleEndian.PutUint64(key[16:], run)
+	return &faults{closed: make(chan struct{}), random: rand.New(rand.NewChaCha8(key)), saver: s, changed: map[*faultRule]bool{}}
 }
 
 // maxFaultRules bounds what one request has to be compared with.
@@ -86,8 +91,15 @@ const maxFaultRules = 1000
 // AddFault puts a rule in force and returns its id. An error names the member
 // that is wrong and what it may be.
 func (l *Lab) AddFault(rule FaultRule) (id string, err error) {
-	if id, err = l.faults.add(rule, l.network != nil); err != nil {
+	if id, err = l.addFault(rule); err != nil {
 		return "", fmt.Errorf("entralab: add fault: %w", err)
+	}
+	return id, l.flush()
+}
+
+func (l *Lab) addFault(rule FaultRule) (id string, err error) {
+	if id, err = l.faults.add(rule, l.network != nil, true); err != nil {
+		return "", err
 	}
 	if l.network != nil { // a connection that is open already would go by F37 and F38
 		l.network.CloseIdleConnections()
@@ -97,14 +109,19 @@ func (l *Lab) AddFault(rule FaultRule) (id string, err error) {
 
 // RemoveFault ends a rule. It reports whether there was one with this id.
 func (l *Lab) RemoveFault(id string) bool {
-	return l.faults.remove(func(r *faultRule) bool { return r.id == id }) > 0
+	removed := l.faults.remove(func(r *faultRule) bool { return r.id == id }) > 0
+	_ = l.flush() // reported by Wait
+	return removed
 }
 
 // RemoveFaults ends all rules, those of the profile included.
-func (l *Lab) RemoveFaults() { l.faults.remove(func(*faultRule) bool { return true }) }
+func (l *Lab) RemoveFaults() {
+	l.faults.remove(func(*faultRule) bool { return true })
+	_ = l.flush() // reported by Wait
+}
 
-func (f *faults) add(rule FaultRule, sockets bool) (string, error) {
-	r := &faultRule{FaultRule: rule}
+func (f *faults) add(rule FaultRule, sockets, keep bool) (string, error) {
+	r := &faultRule{FaultRule: rule, keep: keep}
 	if err := r.check(); err != nil {
 		return "", err
 	}
@@ -118,7 +135,11 @@ func (f *faults) add(rule FaultRule, sockets bool) (string, error) {
 		return "", fmt.Errorf("there are %d rules already; remove some with DELETE /control/faults", maxFaultRules)
 	}
 	f.last++
-	r.id = "fault-" + strconv.Itoa(f.last)
+	r.id = faultIDPrefix + strconv.Itoa(f.last)
+	if keep && f.saver != nil {
+		record := r.stored()
+		f.saver.note(record.Kind, record.ID, record.Data)
+	}
 	rules = append(slices.Clip(rules), r)
 	f.active.Store(&rules)
 	return r.id, nil
@@ -128,7 +149,13 @@ func (f *faults) remove(which func(*faultRule) bool) (removed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.rules()
-	rules := slices.DeleteFunc(slices.Clone(old), which)
+	rules := slices.DeleteFunc(slices.Clone(old), func(r *faultRule) bool {
+		gone := which(r)
+		if gone && r.keep {
+			f.saver.note(kindFault, r.id, nil)
+		}
+		return gone
+	})
 	f.active.Store(&rules)
 	if len(rules) == 0 {
 		f.active.Store(nil)
@@ -210,6 +237,7 @@ func wildcard(pattern, text string) bool {
 // faults.mu held.
 func (r *faultRule) due(f *faults, now time.Time) bool {
 	r.matched++
+	f.counted(r)
 	times := r.Times
 	if r.Nth > 0 {
 		times = max(times, 1)
@@ -300,6 +328,7 @@ func (c *faultCall) use() {
 	c.firing.faults.mu.Lock()
 	defer c.firing.faults.mu.Unlock()
 	c.rule.fired++
+	c.firing.faults.counted(c.rule)
 }
 
 // kind is the variant to show: the one asked for, or the next in turn.

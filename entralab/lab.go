@@ -173,6 +173,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	before := &restored{}
 	if cfg.Store != nil {
 		l.saver = newSaver(cfg.Store, &l.history)
+		l.delegations.saver, l.devices.saver, l.sessions.saver = l.saver, l.saver, l.saver
 		if before, err = restore(ctx, cfg.Store); err != nil {
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
@@ -213,7 +214,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		{surfaceControl, l.controlURL, own, l.serveControl},
 	}
 	for _, rule := range profile(cfg.Profile) {
-		if _, err := l.faults.add(rule, !cfg.InProcess); err != nil {
+		if _, err := l.faults.add(rule, !cfg.InProcess, false); err != nil {
 			panic(err) // a rule of the lab's own
 		}
 	}
@@ -247,7 +248,13 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 		l.restored = true
 	}
 	l.sealer = newSealer(l.sealerKey)
-	l.faults = newFaults(l.random.seed)
+	l.faults = newFaults(l.random.seed, l.random.run, l.saver)
+	if l.saver != nil {
+		l.saver.faults = l.faults
+	}
+	if l.restored {
+		l.faults.takeFaults(before.faults)
+	}
 	if cfg.Strict {
 		l.shapes = newShapes(l.random.seed, l.random.run)
 	}
