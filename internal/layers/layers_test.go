@@ -52,6 +52,7 @@ var inside = map[string][]string{
 	"internal/bytesview":       {"internal/secret"},
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
+	"internal/labtest":         {"entralab"}, // for tests only
 	"internal/operator":        {"internal/entra", "internal/secret"},
 	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
 }
