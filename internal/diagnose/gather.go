@@ -24,8 +24,10 @@ type Activity struct {
 	LastErr    error
 	Policy     *entra.SecretPolicy
 	PolicyErr  error
-	Grants     []entra.Grant
+	Grants     []entra.Grant // application permissions
 	GrantsErr  error
+	Consents   []entra.Grant // delegated permissions, read when consent is the matter
+	ConsentErr error
 }
 
 // logWindow is how far back the sign-in log is read: tenants without a licence
@@ -54,11 +56,12 @@ func (o *Observations) aboutPermission() bool {
 		return true
 	}
 	a, _ := o.first(AsIs)
-	switch a.code() {
-	case 65001, 501051:
-		return true
-	}
-	return false
+	return a.code() == 501051 || o.consentMissing()
+}
+
+func (o *Observations) consentMissing() bool {
+	a, _ := o.first(AsIs)
+	return a.code() == 65001
 }
 
 func (o *Observations) gather(ctx context.Context, r Reader) {
@@ -67,6 +70,9 @@ func (o *Observations) gather(ctx context.Context, r Reader) {
 	app := *o.Directory.App
 	if o.aboutPermission() {
 		u.Grants, u.GrantsErr = r.Grants(ctx, app)
+		if o.consentMissing() {
+			u.Consents, u.ConsentErr = r.Consents(ctx, app)
+		}
 		return
 	}
 	// What this diagnosis itself sent is no evidence.
@@ -121,10 +127,13 @@ func useEvidence(o *Observations, f finding) []Evidence {
 		}
 	}
 	found = append(found, refusalEvidence(u)...)
-	if o.aboutPermission() {
-		found = append(found, grantEvidence(u))
+	if o.aboutPermission() && u.GrantsErr == nil {
+		found = append(found, grantEvidence("application", u.Grants))
 	}
-	for _, err := range []error{u.SignInsErr, u.LastErr, u.PolicyErr, u.GrantsErr} {
+	if o.consentMissing() && u.ConsentErr == nil {
+		found = append(found, grantEvidence("delegated", u.Consents))
+	}
+	for _, err := range []error{u.SignInsErr, u.LastErr, u.PolicyErr, u.GrantsErr, u.ConsentErr} {
 		if err != nil {
 			found = append(found, Evidence{FromGraph, err.Error(), "Microsoft Graph"})
 		}
@@ -244,24 +253,19 @@ func inDays(duration string) string {
 	return duration + " (ISO 8601)"
 }
 
-func grantEvidence(u *Activity) Evidence {
-	if u.GrantsErr == nil && len(u.Grants) == 0 {
-		return Evidence{FromGraph, "no permission of the app was consented to", "Microsoft Graph"}
+func grantEvidence(kind string, grants []entra.Grant) Evidence {
+	if len(grants) == 0 {
+		return Evidence{FromGraph, "no " + kind + " permission was consented to", "Microsoft Graph"}
 	}
 	byResource := map[string][]string{}
-	for _, g := range u.Grants {
-		if !g.Delegated { // the app signs in as itself
-			byResource[g.Resource] = append(byResource[g.Resource], g.Permission)
-		}
+	for _, g := range grants {
+		byResource[g.Resource] = append(byResource[g.Resource], g.Permission)
 	}
 	var parts []string
 	for _, resource := range slices.Sorted(maps.Keys(byResource)) {
 		parts = append(parts, resource+": "+strings.Join(byResource[resource], ", "))
 	}
-	if len(parts) == 0 {
-		return Evidence{FromGraph, "no application permission was consented to; delegated ones do not count when an app signs in as itself", "Microsoft Graph"}
-	}
-	return Evidence{FromGraph, "application permissions consented to: " + strings.Join(parts, "; "), "Microsoft Graph"}
+	return Evidence{FromGraph, kind + " permissions consented to: " + strings.Join(parts, "; "), "Microsoft Graph"}
 }
 
 const blocked Cause = "secret-use-blocked"

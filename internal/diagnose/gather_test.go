@@ -185,7 +185,7 @@ func TestGrantEvidence(t *testing.T) {
 		}
 		r := ask()
 		b.expect(r, "broken permission-missing confirmed")
-		b.wants(r, diagnose.FromGraph, "no permission of the app was consented to")
+		b.wants(r, diagnose.FromGraph, "no application permission was consented to")
 		if err := b.lab.Grant(b.app.ObjectID, "Mail.Send"); err != nil {
 			b.Fatal(err)
 		}
@@ -207,6 +207,19 @@ func TestStaleConsumerAddresses(t *testing.T) {
 	}))
 	if *r.Cause != "stale-consumer" || !says(r, diagnose.FromSignIn, "3 sign-ins of the app failed with AADSTS7000215 at address 192.0.2.1, from 2026-06-01 11:00Z to 2026-06-01 12:00Z") ||
 		!says(r, diagnose.FromSignIn, "failures at 2 more addresses") || says(r, diagnose.FromSignIn, "192.0.2.9") || says(r, diagnose.FromSignIn, "192.0.2.6") {
+		t.Errorf("%s: %+v", *r.Cause, r.Evidence)
+	}
+}
+
+// TestConsentEvidence: delegated permissions are read when consent is the
+// matter, and what cannot be read is not taken for none.
+func TestConsentEvidence(t *testing.T) {
+	t.Parallel()
+	unseen := &entra.Unseen{What: "the app's permissions", Because: "HTTP 500"}
+	r := diagnose.Decide(observed(as(65001), fits, func(s seen) {
+		s.Directory.Activity = &diagnose.Activity{GrantsErr: unseen, Consents: []entra.Grant{{Resource: "g", Permission: "User.Read"}}}
+	}))
+	if *r.Cause != "consent-missing" || !says(r, diagnose.FromGraph, "delegated permissions consented to: g: User.Read") || !says(r, diagnose.FromGraph, unseen.Error()) || says(r, diagnose.FromGraph, "no application permission") {
 		t.Errorf("%s: %+v", *r.Cause, r.Evidence)
 	}
 }

@@ -36,8 +36,10 @@ type Reader interface {
 	LastUses(ctx context.Context, app entra.App) (map[string]time.Time, error)
 	// SecretPolicy returns what restricts new secrets of an app.
 	SecretPolicy(ctx context.Context, app entra.App) (entra.SecretPolicy, error)
-	// Grants returns the permissions that were consented to for an app.
+	// Grants returns the application permissions that were consented to for an
+	// app, Consents the delegated ones.
 	Grants(ctx context.Context, app entra.App) ([]entra.Grant, error)
+	Consents(ctx context.Context, app entra.App) ([]entra.Grant, error)
 }
 
 // Resource uses a token once.

@@ -41,9 +41,8 @@ type Refusals struct {
 
 // Grant is a permission that was consented to.
 type Grant struct {
-	Resource   string // display name, such as Microsoft Graph
+	Resource   string // display name, such as Microsoft Graph; object id for delegated permissions
 	Permission string // value of the app role or scope; its id when the name cannot be read
-	Delegated  bool   // in the name of users
 }
 
 // SecretPolicy is what the app management policy that applies to an app says

@@ -112,8 +112,8 @@ func TestUnseen(t *testing.T) {
 		_, usesErr := r.client.LastUses(t.Context(), app)
 		_, policyErr := r.client.SecretPolicy(t.Context(), app)
 		_, changesErr := r.client.Changes(t.Context(), app)
-		_, grantsErr := r.client.Grants(t.Context(), app)
-		return map[string]error{"log": logErr, "uses": usesErr, "policy": policyErr, "changes": changesErr, "grants": grantsErr}
+		_, consentErr := r.client.Consents(t.Context(), app)
+		return map[string]error{"log": logErr, "uses": usesErr, "policy": policyErr, "changes": changesErr, "consents": consentErr}
 	}
 	check := func(want map[string]string) {
 		t.Helper()
@@ -134,7 +134,7 @@ func TestUnseen(t *testing.T) {
 	check(map[string]string{
 		"log": "the sign-in log" + denied + "AuditLog.Read.All", "uses": "the report of credential use" + denied + "AuditLog.Read.All",
 		"policy": "the app management policies" + denied + "Policy.Read.All", "changes": "the audit log" + denied + "AuditLog.Read.All",
-		"grants": "the app's delegated permissions" + denied + "Directory.Read.All",
+		"consents": "the app's delegated permissions" + denied + "Directory.Read.All",
 	})
 	// Trouble of another kind names no permission.
 	r.intercept = func(req *http.Request) *http.Response {
@@ -227,6 +227,15 @@ func TestGrants(t *testing.T) {
 	}
 	if got, err = r.client.Grants(t.Context(), r.found(app)); err != nil || len(got) != 3 || !entra.IsGUID(got[0].Permission) {
 		t.Errorf("grants without names %+v, %v", got, err)
+	}
+	r.intercept = func(req *http.Request) *http.Response {
+		if strings.HasSuffix(req.URL.Path, "/oauth2PermissionGrants") {
+			return reply(200, `{"value":[{"scope":" User.Read  Mail.Read","resourceId":"g"}]}`)
+		}
+		return nil
+	}
+	if got, err = r.client.Consents(t.Context(), r.found(app)); err != nil || !slices.Equal(got, []entra.Grant{{Resource: "g", Permission: "Mail.Read"}, {Resource: "g", Permission: "User.Read"}}) {
+		t.Errorf("consents %+v, %v", got, err)
 	}
 	none := r.found(r.app("none"))
 	if got, err = r.client.Grants(t.Context(), none); err != nil || len(got) != 0 {

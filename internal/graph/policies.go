@@ -83,8 +83,8 @@ func (p managementPolicy) of(app entra.App, r restrictions) entra.SecretPolicy {
 // permissions.
 const maxResources = 5
 
-// Grants returns the permissions that were consented to for an app, by
-// resource and name.
+// Grants returns the application permissions that were consented to for an
+// app, by resource and name.
 func (c *Client) Grants(ctx context.Context, app entra.App) ([]entra.Grant, error) {
 	if app.ServicePrincipal == nil {
 		return nil, nil
@@ -108,13 +108,24 @@ func (c *Client) Grants(ctx context.Context, app entra.App) ([]entra.Grant, erro
 		}
 		grants = append(grants, entra.Grant{Resource: a.ResourceDisplayName, Permission: permission})
 	}
+	return sorted(grants), nil
+}
+
+// Consents returns the delegated permissions that were consented to for an app.
+// They do not count when it signs in as itself.
+func (c *Client) Consents(ctx context.Context, app entra.App) ([]entra.Grant, error) {
+	if app.ServicePrincipal == nil {
+		return nil, nil
+	}
 	type delegation struct{ Scope, ResourceID string }
-	for d, err := range pages[delegation](ctx, c, principal+"/oauth2PermissionGrants") {
+	var grants []entra.Grant
+	path := "/v1.0/servicePrincipals/" + url.PathEscape(app.ServicePrincipal.ObjectID) + "/oauth2PermissionGrants"
+	for d, err := range pages[delegation](ctx, c, path) {
 		if err != nil {
-			return sorted(grants), unseen(ctx, "the app's delegated permissions", "Directory.Read.All", err)
+			return grants, unseen(ctx, "the app's delegated permissions", "Directory.Read.All", err)
 		}
 		for scope := range strings.FieldsSeq(d.Scope) {
-			grants = append(grants, entra.Grant{Resource: d.ResourceID, Permission: scope, Delegated: true})
+			grants = append(grants, entra.Grant{Resource: d.ResourceID, Permission: scope})
 		}
 	}
 	return sorted(grants), nil
