@@ -414,6 +414,8 @@ func sayExperiment(e diagnose.Experiment) string {
 		return "asking the directory"
 	case diagnose.Search:
 		return "searching the directory for the value's hint"
+	case diagnose.Gather:
+		return "reading the app's sign-ins and policies"
 	case diagnose.Use:
 		return "using the token"
 	}

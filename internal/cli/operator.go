@@ -65,18 +65,20 @@ func (p *program) directory(ctx context.Context, f doctorFlags, client *http.Cli
 	case f.graph:
 		fallback = p.azureCLI
 	}
-	for i := range d.ways {
-		if d.ways[i].open == nil {
+	own, ownErr := p.operatorPlace(client)
+	for i, w := range d.ways {
+		// The secret of the environment is for its own tenant and login host.
+		theirs := p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" || entra.SameGUID(w.place.TenantID, own.TenantID) && w.place.Authority == own.Authority
+		if w.open == nil && theirs {
 			d.ways[i].open = fallback
 		}
 	}
 	d.ways = slices.DeleteFunc(d.ways, func(w signIn) bool { return w.open == nil })
 	if len(d.ways) == 0 && fallback != nil {
-		place, err := p.operatorPlace(client)
-		if err != nil {
-			return nil, err
+		if ownErr != nil {
+			return nil, ownErr
 		}
-		d.ways = []signIn{{place, fallback}}
+		d.ways = []signIn{{own, fallback}}
 	}
 	if len(d.ways) > 0 && (f.graph || f.deviceCode) {
 		_, err = d.reader(ctx, d.ways[0].place.TenantID) // now rather than in the middle of a diagnosis

@@ -28,7 +28,7 @@ var permissionCauses = []Info{
 	{
 		Cause: "secret-use-blocked", Family: PermissionFamily,
 		Says: "A policy of the tenant forbids client secrets for this app.",
-		Tell: "The app management policy says so.",
+		Tell: "No secret of the app is valid, and the app management policy lets none be added.",
 		Fix:  []Fix{{Do: "Sign in with a certificate, a managed identity or a federated credential."}},
 	},
 }

@@ -35,6 +35,7 @@ func Decide(o *Observations) Report {
 			break
 		}
 	}
+	f = ruleBlocked(o, f)
 	if f.verdict == "" {
 		f.verdict = Broken
 	}
@@ -64,7 +65,7 @@ func report(o *Observations, f finding) Report {
 			r.Error = errorFacts(o.Case.Seen, 0)
 		}
 	}
-	r.Evidence = append(r.Evidence, commonEvidence(o)...)
+	r.Evidence = append(append(r.Evidence, useEvidence(o, f)...), commonEvidence(o)...)
 	return r
 }
 
@@ -78,7 +79,7 @@ func commonEvidence(o *Observations) []Evidence {
 		found = append(found, Evidence{FromGraph, "the directory could not be read: " + o.DirectoryErr.Error(), "Microsoft Graph"})
 	}
 	if o.Directory != nil && o.Directory.ChangesErr != nil {
-		found = append(found, Evidence{FromAudit, "the audit log could not be read (AuditLog.Read.All is needed): " + o.Directory.ChangesErr.Error(), "Microsoft Graph"})
+		found = append(found, Evidence{FromAudit, o.Directory.ChangesErr.Error(), "Microsoft Graph"})
 	}
 	if len(o.Attempts) > 0 {
 		found = append(found, Evidence{FromProbe, sent(o.requests()), o.Case.Setting.Authority})

@@ -190,9 +190,13 @@ func seenElsewhere(o *Observations, f finding) finding {
 
 // aboutSecret reports whether a failure is a refusal of the secret.
 func aboutSecret(f aadsts.Failure) bool {
-	switch f.Code {
+	return secretCode(f.Code) || f.Code == 0 && f.OAuthError == "invalid_client"
+}
+
+func secretCode(code int) bool {
+	switch code {
 	case 7000215, 7000222, 50012, 70002:
 		return true
 	}
-	return f.Code == 0 && f.OAuthError == "invalid_client"
+	return false
 }

@@ -122,6 +122,7 @@ type Directory struct {
 	Searched   bool        // all apps were searched for the value's hint
 	Holders    []entra.App // other apps that have a credential with the value's hint
 	SearchErr  error
+	Activity   *Activity // nil until it was asked for
 }
 
 // Observations is all that is known of a case at some point.

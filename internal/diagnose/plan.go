@@ -18,6 +18,7 @@ const (
 	Look     Kind = "look"     // ask the directory for the app and its changes
 	Search   Kind = "search"   // search the directory for apps with the value's Hint
 	Use      Kind = "use"      // use Token on the case's address
+	Gather   Kind = "gather"   // ask the logs and policies about the app
 )
 
 // Experiment is the next thing to find out.
@@ -55,7 +56,7 @@ func Next(o *Observations) (Experiment, bool) {
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
 		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
-		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource,
+		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource, askUse,
 	} {
 		e, ok := question(o)
 		if !ok || e.Kind == Send && o.triesLeft() <= 0 {

@@ -65,7 +65,7 @@ var proofs = map[Cause]Proof{
 	"consent-missing":     {"AADSTS65001 and the like.", "", beside("permission-missing", "A token is issued.")},
 	"assignment-required": {"AADSTS501051.", "", beside("consent-missing", "The answer names consent.")},
 	"conditional-access":  {"AADSTS53003.", "", beside("app-disabled", "AADSTS7000112.")},
-	"secret-use-blocked":  {"", "The app management policy forbids new secrets. Sign-in has no code for it, so doctor does not name it yet.", beside("secret-expired", "AADSTS7000222: an old secret ended.")},
+	"secret-use-blocked":  {"The secret is refused, no secret of the app is valid, and the app management policy forbids a new one. Sign-in has no code of its own for it.", "The policy exempts some people.", beside("secret-expired", "The policy lets a new secret be added, or another secret is valid.")},
 
 	"throttled":           {"HTTP 429 or AADSTS50196.", "", beside("service-unavailable", "HTTP 5xx.")},
 	"service-unavailable": {"HTTP 5xx or a passing code.", "", beside("throttled", "HTTP 429.")},

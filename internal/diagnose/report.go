@@ -163,7 +163,8 @@ func fixes(o *Observations, f finding) []Fix {
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
 	todo := append(slices.Clone(f.steps), info.Fix...)
 	for _, also := range f.also { // the next faults of the chain
-		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed {
+		// Where secrets are forbidden, what else is wrong with one is idle.
+		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed && f.cause != blocked {
 			todo = slices.DeleteFunc(append(todo[:len(todo):len(todo)], next.Fix...), func(s Fix) bool { return s == prove })
 			todo = append(todo, prove)
 		}

@@ -50,7 +50,7 @@ func (e *Engine) adopt(ctx context.Context, r *Rotation) error {
 // readLog brings what is known of the secrets' use up to date.
 func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	o := &r.Overlap
-	use, err := e.directory.SignIns(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
+	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
 	switch kind := entra.RefusedAs(err); {
 	case kind == entra.RefusedLicence, kind == entra.RefusedPermission:
 		o.Blind = err.Error()
