@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -70,6 +69,10 @@ read is named on standard error and counts as "could not tell". A login host
 named in a file is used when it is Microsoft's or this machine; others are tried
 with --authority only.
 
+With --try the token is used once on a resource, which tells "wrong secret" from
+"right secret, no permission". It is sent to hosts of the login host's own
+cloud only; with a private login host, such as a lab, to this machine.
+
 Failed sign-ins can raise your tenant's alarms: at most --max-tries token
 requests are sent for a setting, at most one a second to one app.
 
@@ -86,6 +89,12 @@ credsmith doctor --secret-file /run/secrets/entra
 # the sign-in works: does Graph let the app in?
 credsmith doctor --try graph
 credsmith doctor --try graph https://graph.microsoft.com/v1.0/users
+
+# does the vault, Azure or the mailbox?
+credsmith doctor --try keyvault https://kv-billing.vault.azure.net/secrets/db-password
+credsmith doctor --try arm
+credsmith doctor --try smtp smtp://app@contoso.com@smtp.office365.com:587
+credsmith doctor --try imap imaps://app@contoso.com@outlook.office365.com:993
 
 # the error that the app printed, against the setting it should have
 credsmith doctor --error app.log
@@ -124,7 +133,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.authority, "authority", "", "login host (default AZURE_AUTHORITY_HOST, else "+entra.DefaultAuthority+")")
 	flags.StringVar(&f.scope, "scope", "", "scope to ask for (default Graph's /.default)")
 	flags.StringVar(&f.seen, "error", "", "file with the error that was seen, or - for standard input")
-	flags.StringVar(&f.try, "try", "", "use the token once: graph")
+	flags.StringVar(&f.try, "try", "", "use the token once, on "+serviceList())
 	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
 	flags.BoolVar(&f.bytes, "bytes", false, "show the value as it will be sent, masked but for what is wrong with it")
 	flags.BoolVar(&f.offline, "no-network", false, "ask nobody, only read the setting")
@@ -149,7 +158,7 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if means.Reader, err = p.reader(f, client, &c); err != nil {
 		return err
 	}
-	if c.Try, means.Resource, err = p.resource(f, c, client, args); err != nil {
+	if err := p.tryOn(f, args, client, &c, &means); err != nil {
 		return err
 	}
 	key := p.memory(&means)
@@ -190,7 +199,7 @@ func (f doctorFlags) check(args []string) error {
 		return usage("give a time such as 2m", "--wait %s is negative", f.wait)
 	}
 	if len(args) > 0 && f.try == "" {
-		return usage("add --try graph to use the token on that address", "%q is one argument too many", args[0])
+		return usage("add --try graph (or another service) to use the token on that address", "%q is one argument too many", args[0])
 	}
 	return nil
 }
@@ -383,33 +392,6 @@ func (p *program) graphOrigin(authority string) (string, error) {
 		return cloud.Graph, nil
 	}
 	return "", usage("set CREDSMITH_GRAPH_URL", "no Graph is known for the login host %s", authority)
-}
-
-// resource returns the address to try the token on, and the means to.
-func (p *program) resource(f doctorFlags, c diagnose.Case, client *http.Client, args []string) (string, diagnose.Resource, error) {
-	switch f.try {
-	case "":
-		return "", nil, nil
-	case "graph":
-	default:
-		return "", nil, usage("use --try graph", "--try %s is not known", f.try)
-	}
-	if f.offline {
-		return "", nil, usage("drop one of them", "--try needs the network, --no-network forbids it")
-	}
-	origin, err := p.graphOrigin(c.Setting.Authority)
-	if err != nil {
-		return "", nil, err
-	}
-	address := origin + "/v1.0/applications?$top=1"
-	if len(args) > 0 {
-		u, err := url.Parse(args[0])
-		if err != nil || u.Scheme+"://"+u.Host != origin {
-			return "", nil, usage("give an address that starts with "+origin, "%q is not on %s, and the token is for nobody else", args[0], origin)
-		}
-		address = args[0]
-	}
-	return address, graph.Resource{Origin: origin, HTTP: client}, nil
 }
 
 // memory gives the means credsmith's own records, and returns the key of

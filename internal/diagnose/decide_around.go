@@ -3,7 +3,6 @@ package diagnose
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/credsmith/credsmith/aadsts"
@@ -115,44 +114,12 @@ func ruleAccepted(o *Observations) (finding, bool) {
 		f.evidence = append(f.evidence, keyEvidence(o, hinted[0]))
 	}
 	if o.Access != nil || o.AccessErr != nil {
-		return accessed(o, f, a.Answer.Token), true
+		return accessed(o, f, *a.Answer.Token), true
 	}
 	if o.Case.Seen != nil {
 		return seenElsewhere(o, f), true
 	}
 	return f, true
-}
-
-// accessed says what the resource made of the token.
-func accessed(o *Observations, f finding, token *entra.Token) finding {
-	if o.AccessErr != nil {
-		f.verdict, f.confidence = Inconclusive, Possible
-		f.summary = "The setting signs in; the resource could not be asked: " + o.AccessErr.Error()
-		return f
-	}
-	access := o.Access
-	source := access.Method + " " + access.URL
-	switch {
-	case access.Status < 300:
-		f.summary = "The setting signs in, and the resource lets it in."
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d", access.Status), source})
-	case access.Status == 403:
-		f.verdict, f.cause, f.summary = Broken, "permission-missing", ""
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP 403 %s", access.Code), source}, roles(token))
-	default:
-		f.verdict, f.confidence = Inconclusive, Possible
-		f.summary = fmt.Sprintf("The setting signs in; the resource answers HTTP %d %s, which is not about permission.", access.Status, access.Code)
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d %s", access.Status, access.Code), source})
-	}
-	return f
-}
-
-func roles(token *entra.Token) Evidence {
-	says := "the token carries no application permission at all"
-	if len(token.Roles) > 0 {
-		says = "the token carries only: " + strings.Join(token.Roles, ", ")
-	}
-	return Evidence{FromProbe, says, "roles claim of the token"}
 }
 
 // seenElsewhere: an error was seen, yet the setting works.

@@ -18,6 +18,7 @@ import (
 	"github.com/credsmith/credsmith/internal/graph"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/token"
+	"github.com/credsmith/credsmith/internal/try"
 	"github.com/credsmith/credsmith/internal/wire"
 )
 
@@ -27,7 +28,8 @@ type bench struct {
 	lab     *entralab.Lab
 	app     entralab.App
 	records *memory
-	tokens  int // token requests that reached the lab
+	tokens  int    // token requests that reached the lab
+	address string // to try the token on; "" for the service's own
 }
 
 // inLab runs a test in a synctest bubble with a lab of its own.
@@ -85,7 +87,14 @@ func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
 func (b *bench) run(c diagnose.Case, withDirectory bool) diagnose.Report {
 	b.Helper()
 	client := wire.Wrap(b)
-	m := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Records: b.records, Pace: time.Second, Resource: graph.Resource{Origin: b.lab.GraphURL(), HTTP: client}}
+	m := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Records: b.records, Pace: time.Second}
+	if c.Try != "" {
+		target, err := try.Parse(c.Try, b.address, try.Place{Authority: c.Setting.Authority, Graph: b.lab.GraphURL()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Resource = try.Resource{Target: target, HTTP: client}
+	}
 	if withDirectory {
 		op := b.lab.Operator()
 		reader, err := graph.New(b.lab.GraphURL(), graph.Operator{TenantID: op.TenantID, ClientID: op.ClientID, Value: secret.New(op.Secrets[0].Value.Reveal()), Authority: b.lab.AuthorityURL()}, wire.Wrap(b.lab.Transport()))
@@ -360,7 +369,7 @@ func TestSeenError(t *testing.T) {
 
 func TestPermission(t *testing.T) {
 	inLab(t, func(b *bench) {
-		try := func(c *diagnose.Case) { c.Try = b.lab.GraphURL() + "/v1.0/applications?$top=1" }
+		try := func(c *diagnose.Case) { c.Try = entra.ServiceGraph }
 		b.expect(b.run(b.ask(try), false), "broken permission-missing confirmed")
 		reader, err := b.lab.AddApp(entralab.AppSpec{DisplayName: "reader", Permissions: []string{"Application.Read.All"}, Secrets: []entralab.SecretSpec{{}}})
 		if err != nil {

@@ -30,7 +30,7 @@ type Case struct {
 	Captured     *Captured       // the request that failed; nil if none was given
 	KnownTenants []string        // other tenants the app may live in
 	Known        []entra.Setting // other settings of the same run; those of another authority are never sent
-	Try          string          // address to use the token on; "" for none
+	Try          entra.Service   // where to use the token; "" for nowhere
 	Watch        time.Duration   // how long to watch a value that may be spreading; 0 for the default
 	MaxTries     int             // token requests at most; 0 for DefaultMaxTries
 	Offline      bool            // ask nobody

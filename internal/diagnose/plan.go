@@ -17,7 +17,7 @@ const (
 	Send     Kind = "send"     // send Attempt
 	Look     Kind = "look"     // ask the directory for the app and its changes
 	Search   Kind = "search"   // search the directory for apps with the value's Hint
-	Use      Kind = "use"      // use Token on the case's address
+	Use      Kind = "use"      // use Token on the case's resource
 )
 
 // Experiment is the next thing to find out.

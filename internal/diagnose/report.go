@@ -142,10 +142,7 @@ func errorFacts(f *aadsts.Failure, status int) *ErrorFacts {
 // fixes fills the holes of a cause's steps. Ids go into command lines only
 // when they are ids: a malformed one stays a placeholder.
 func fixes(o *Observations, f finding) []Fix {
-	info, ok := Lookup(f.cause)
-	if !ok {
-		return []Fix{}
-	}
+	info, _ := Lookup(f.cause) // without a cause the finding's own steps are all
 	s := o.Case.Setting
 	clientID, app := s.ClientID, "<app name>"
 	if f.app.ClientID != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
 )
 
@@ -193,7 +194,7 @@ func scenarios() map[string]scenario {
 		"scope":    changed("scope-malformed", true, true, func(s *stage, c *diagnose.Case) { c.Scope = "https://graph.microsoft.com/User.Read" }),
 		"resource": changed("resource-unknown", true, true, func(s *stage, c *diagnose.Case) { c.Scope = "https://nowhere.example/.default" }),
 		"permission": changed("permission-missing", true, true, func(s *stage, c *diagnose.Case) {
-			c.Try = s.lab.GraphURL() + "/v1.0/applications?$top=1"
+			c.Try = entra.ServiceGraph
 		}),
 		"disabled": changed("app-disabled", true, true, func(s *stage, _ *diagnose.Case) {
 			s.portal(`{"action":"` + pick(s.draw, "disable-app", "deactivate-app") + `","app":"` + s.app.ObjectID + `"}`)
