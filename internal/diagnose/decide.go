@@ -26,7 +26,7 @@ type finding struct {
 func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
-		ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted,
+		ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted, ruleScope,
 		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
 		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {
@@ -195,6 +195,8 @@ func describe(a Attempt) string {
 		return "another copy of the setting"
 	case ValueAbroad:
 		return "the same value and client id at tenant " + a.Request.TenantID
+	case Rescoped:
+		return "the same with the scope " + a.Request.Scope
 	case Reshaped:
 		return "the same parameters sent as a proper form"
 	}

@@ -132,8 +132,7 @@ func seenElsewhere(o *Observations, f finding) finding {
 		return f
 	}
 	if !aboutSecret(*seen) {
-		f.summary = "The setting signs in now; the error given is not about its secret."
-		return f
+		return seenOtherwise(o, f)
 	}
 	f.verdict, f.cause, f.confidence, f.summary = Broken, "stale-consumer", Likely, ""
 	c, live := o.hintedLive()
@@ -152,6 +151,24 @@ func seenElsewhere(o *Observations, f finding) finding {
 		f.confidence = Confirmed
 		f.evidence = append(f.evidence, Evidence{FromTime, fmt.Sprintf("when the error came (%s) this secret had been valid since %s: the process sent another value", date(seen.Timestamp), date(c.Start)), "the error given"})
 	}
+	return f
+}
+
+// seenOtherwise: the error is not about the secret. What its code says of
+// permission, policy or the request holds all the same: the app asks for
+// another resource, for a user, or from another place than this sign-in.
+func seenOtherwise(o *Observations, f finding) finding {
+	seen := *o.Case.Seen
+	cause, named := causeOfCode(seen.Code)
+	info, _ := Lookup(cause)
+	if !named || info.Family != PermissionFamily && info.Family != RequestFamily {
+		f.summary = "The setting signs in now; the error given is not about its secret."
+		return f
+	}
+	f.verdict, f.cause, f.confidence = Broken, cause, Likely
+	f.summary = info.Says + " The setting itself signs in."
+	f.evidence = append(f.evidence, Evidence{FromFile, fmt.Sprintf("the error given is AADSTS%d", seen.Code), "the error given"})
+	f.unknown = []Unknown{{cause, "this sign-in asks for " + o.Case.Scope + " as the app itself, and is let in: the app that printed the error asks for another resource, for a user, or from another place", "name the app's own scope with --scope, or give its request to credsmith request"}}
 	return f
 }
 

@@ -363,7 +363,12 @@ func TestSeenError(t *testing.T) {
 		b.expect(b.run(b.ask(seen(7000222, b.app.ClientID, now.Add(2*old))), true), "working - confirmed")
 		b.expect(b.run(b.ask(seen(7000215, b.app.ClientID, now.Add(old+time.Minute))), true), "broken secret-propagating likely")
 		b.expect(b.run(b.ask(seen(7000215, "11111111-2222-4333-8444-555555555555", now)), true), "broken environment-drift confirmed")
-		b.expect(b.run(b.ask(seen(500011, b.app.ClientID, now)), true), "working - confirmed")
+		b.expect(b.run(b.ask(seen(500011, b.app.ClientID, now)), true), "broken resource-unknown likely")
+		b.expect(b.run(b.ask(seen(65001, b.app.ClientID, now)), true), "broken consent-missing likely")
+		b.expect(b.run(b.ask(seen(50105, "", now)), true), "broken assignment-required likely")
+		b.expect(b.run(b.ask(seen(53003, "", now)), false), "broken conditional-access likely")
+		b.expect(b.run(b.ask(seen(700016, b.app.ClientID, now)), true), "working - confirmed")
+		b.expect(b.run(b.ask(seen(90033, b.app.ClientID, now)), true), "working - confirmed")
 	})
 }
 

@@ -144,7 +144,7 @@ func errorFacts(f *aadsts.Failure, status int) *ErrorFacts {
 func fixes(o *Observations, f finding) []Fix {
 	info, _ := Lookup(f.cause) // without a cause the finding's own steps are all
 	s := o.Case.Setting
-	clientID, app := s.ClientID, "<app name>"
+	clientID, app, objectID := s.ClientID, "<app name>", f.app.ObjectID
 	if f.app.ClientID != "" {
 		clientID = f.app.ClientID
 	}
@@ -156,7 +156,7 @@ func fixes(o *Observations, f finding) []Fix {
 	}
 	holes := strings.NewReplacer(
 		"{client_id}", guidOr(clientID, "<client-id>"), "{tenant}", s.TenantID, "{authority}", s.Authority,
-		"{app}", quotable(app), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
+		"{app}", quotable(app), "{object_id}", guidOr(objectID, "<object-id>"), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
 	todo := append(slices.Clone(f.steps), info.Fix...)
 	for _, also := range f.also { // the next faults of the chain
