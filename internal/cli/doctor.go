@@ -14,16 +14,13 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/bytesview"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
-	"github.com/credsmith/credsmith/internal/explain"
 	"github.com/credsmith/credsmith/internal/graph"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/state"
-	"github.com/credsmith/credsmith/internal/text"
 	"github.com/credsmith/credsmith/internal/token"
 	"github.com/credsmith/credsmith/internal/wire"
 )
@@ -61,13 +58,17 @@ _CLIENT_SECRET and _AUTHORITY_HOST, never from the setting. It needs
 Application.Read.All, and AuditLog.Read.All to see who removed a secret.
 CREDSMITH_GRAPH_URL names another Graph.
 
+With --error it also weighs the error that the app printed; without any setting
+it reads the error alone.
+
 With --from it diagnoses every setting found in files: .env, appsettings.json,
 Spring, compose, Kubernetes, Terraform and others (docs/settings.md lists them).
 Identical settings are tried once and reported at each place; what is partial,
 or a reference to somewhere else, is reported as such. A file that cannot be
 read is named on standard error and counts as "could not tell". A login host
 named in a file is used when it is Microsoft's or this machine; others are tried
-with --authority only.
+with --authority only. An error is held against the app that it names, or all
+when it names none; --try is for each setting.
 
 With --try the token is used once on a resource, which tells "wrong secret" from
 "right secret, no permission". It is sent to hosts of the login host's own
@@ -102,6 +103,9 @@ credsmith doctor --error app.log
 # every setting in this directory, and in one file elsewhere
 credsmith doctor --from .
 credsmith doctor --from deploy --from ~/.azure/app.env -o json
+
+# which of these settings printed that error?
+credsmith doctor --from . --error app.log
 
 # only read the setting, ask nobody
 credsmith doctor --no-network
@@ -158,11 +162,16 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if means.Reader, err = p.reader(f, client, &c); err != nil {
 		return err
 	}
-	if err := p.tryOn(f, args, client, &c, &means); err != nil {
+	trial, err := p.trial(f, args, client)
+	if err != nil {
 		return err
 	}
-	key := p.memory(&means)
-	c.Fingerprint = key.Fingerprint(c.Setting.Value)
+	if err := trial.on(&c, &means); err != nil {
+		return err
+	}
+	if key := p.memory(&means); !c.Alone {
+		c.Fingerprint = key.Fingerprint(c.Setting.Value)
+	}
 	bar := p.progress()
 	means.Progress = p.announcer(bar, c)
 	report, err := diagnose.Run(ctx, c, means)
@@ -183,11 +192,20 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error
 		return c, err
 	}
 	s, err := p.doctorSetting(f)
+	if missing, ok := errors.AsType[*setting.Missing](err); ok && f.seen != "" && f.try == "" && len(missing.Names) == 3 {
+		seen, err := p.readSeen(f.seen) // the error is all there is
+		seen.about(&c)
+		if c.Alone = true; c.Seen != nil {
+			c.Setting.ClientID, c.Setting.TenantID = c.Seen.AppID, c.Seen.Tenant
+		}
+		return c, err
+	}
 	if err != nil {
 		return c, err
 	}
 	c = diagnose.Case{Setting: s, Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
-	c.Seen, err = p.seenError(f.seen)
+	seen, err := p.readSeen(f.seen)
+	seen.about(&c)
 	return c, err
 }
 
@@ -201,7 +219,7 @@ func (f doctorFlags) check(args []string) error {
 	if len(args) > 0 && f.try == "" {
 		return usage("add --try graph (or another service) to use the token on that address", "%q is one argument too many", args[0])
 	}
-	return nil
+	return f.checkTry()
 }
 
 // scopeFor is the scope of the flag, else that of the Graph beside the authority.
@@ -305,32 +323,10 @@ func (p *program) readSecret() (secret.Value, error) {
 	return secret.New(text), nil
 }
 
-// seenError reads the error that the user saw.
-func (p *program) seenError(file string) (*aadsts.Failure, error) {
-	if file == "" {
-		return nil, nil
-	}
-	data, err := p.readInput(file)
-	if err != nil {
-		return nil, err
-	}
-	data = text.UTF8(data)
-	for f := range aadsts.Find(data) {
-		return &f, nil
-	}
-	// Some clients lose the code, and all but a trace of the answer.
-	for _, e := range explain.Text(data) {
-		if e.OAuthError != nil {
-			return &aadsts.Failure{OAuthError: *e.OAuthError}, nil
-		}
-	}
-	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
-}
-
 // reader returns the directory as the operator sees it, nil if there is none.
 func (p *program) reader(f doctorFlags, client *http.Client, c *diagnose.Case) (diagnose.Reader, error) {
 	wanted := f.graph || !f.graphSet
-	if f.offline || !wanted || !f.graph && p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" {
+	if f.offline || c.Alone || !wanted || !f.graph && p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" {
 		return nil, nil
 	}
 	op, err := p.operator()

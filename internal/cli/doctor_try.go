@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/tls"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,51 +22,62 @@ func serviceList() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// tryOn sets where the token is to be used, if anywhere, and the scope that
-// goes with it unless one was asked for.
-func (p *program) tryOn(f doctorFlags, args []string, client *http.Client, c *diagnose.Case, means *diagnose.Means) error {
-	if f.try == "" {
+// checkTry refuses what no setting can make right.
+func (f doctorFlags) checkTry() error {
+	switch {
+	case f.try == "":
 		return nil
-	}
-	service := entra.Service(f.try)
-	if !slices.Contains(entra.Services(), service) {
+	case !slices.Contains(entra.Services(), entra.Service(f.try)):
 		return usage("use --try with "+serviceList(), "--try %s is not known", f.try)
-	}
-	if f.offline {
+	case f.offline:
 		return usage("drop one of them", "--try needs the network, --no-network forbids it")
 	}
-	target, err := p.target(service, args, c.Setting.Authority)
-	if err != nil {
-		return err
-	}
-	config, err := wire.TLS(p.get("SSL_CERT_FILE"))
-	if err != nil {
-		return usage("name a file with certificates in PEM", "%w", err)
-	}
-	if f.scope == "" {
-		c.Scope = target.Scope()
-	}
-	c.Try, means.Resource = service, try.Resource{Target: target, HTTP: client, TLS: config}
 	return nil
 }
 
-// target checks the address to use the token on, if one is given.
-func (p *program) target(service entra.Service, args []string, authority string) (try.Target, error) {
-	at := try.Place{Authority: authority}
-	if address := p.get("CREDSMITH_GRAPH_URL"); address != "" {
-		origin, err := entra.Origin(address)
-		if err != nil {
-			return try.Target{}, usage("name Graph as https://graph.microsoft.com", "CREDSMITH_GRAPH_URL: %w", err)
-		}
-		at.Graph = origin
+// trial is what --try asks for.
+type trial struct {
+	service  entra.Service // "" for nothing
+	address  string        // "" for the service's own
+	graph    string        // origin of CREDSMITH_GRAPH_URL
+	ownScope bool          // --scope is given
+	http     *http.Client
+	tls      *tls.Config
+}
+
+func (p *program) trial(f doctorFlags, args []string, client *http.Client) (trial, error) {
+	t := trial{service: entra.Service(f.try), ownScope: f.scope != "", http: client}
+	if f.try == "" {
+		return t, nil
 	}
-	address := ""
 	if len(args) > 0 {
-		address = args[0]
+		t.address = args[0]
 	}
-	target, err := try.Parse(service, address, at)
+	var err error
+	if address := p.get("CREDSMITH_GRAPH_URL"); address != "" {
+		if t.graph, err = entra.Origin(address); err != nil {
+			return t, usage("name Graph as https://graph.microsoft.com", "CREDSMITH_GRAPH_URL: %w", err)
+		}
+	}
+	if t.tls, err = wire.TLS(p.get("SSL_CERT_FILE")); err != nil {
+		return t, usage("name a file with certificates in PEM", "%w", err)
+	}
+	return t, nil
+}
+
+// on sets where the token of a case is to be used, if anywhere, and the scope
+// that goes with it unless one was asked for.
+func (t trial) on(c *diagnose.Case, means *diagnose.Means) error {
+	if t.service == "" {
+		return nil
+	}
+	target, err := try.Parse(t.service, t.address, try.Place{Authority: c.Setting.Authority, Graph: t.graph})
 	if err != nil {
-		return target, usage("give an address such as "+try.Example(service), "%w", err)
+		return usage("give an address such as "+try.Example(t.service), "%w", err)
 	}
-	return target, nil
+	if !t.ownScope {
+		c.Scope = target.Scope()
+	}
+	c.Try, means.Resource = t.service, try.Resource{Target: target, HTTP: t.http, TLS: t.tls}
+	return nil
 }

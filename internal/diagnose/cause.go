@@ -94,7 +94,7 @@ func causeOfCode(code int) (Cause, bool) {
 		"authority-common":          {50059},
 		"cloud-wrong":               {900382, 900432, 900439},
 		"secret-missing":            {7000216, 7000218, 7000219},
-		"credential-kind-wrong":     {700025, 700027, 700211, 700213},
+		"credential-kind-wrong":     {700025, 700027, 700211, 700213, 7002138},
 		"parameter-missing":         {900144, 90014},
 		"grant-type-wrong":          {70003},
 		"endpoint-wrong":            {900561, 901002},

@@ -134,7 +134,7 @@ var requestCauses = []Info{
 		Fix:  []Fix{{Do: "Check that the variable is set in the process that signs in, and that the parameter is named client_secret.", Run: "credsmith request FILE"}},
 	},
 	{
-		Cause: "credential-kind-wrong", Family: RequestFamily, Codes: []int{700025, 7000218, 700027, 700211, 700213},
+		Cause: "credential-kind-wrong", Family: RequestFamily, Codes: []int{700025, 7000218, 700027, 700211, 700213, 7002138},
 		Says: "The app wants another kind of credential than the one sent.",
 		Tell: "A public client takes none; a certificate or federated credential needs an assertion.",
 		Fix: []Fix{{Do: "Register the redirect address under the platform Web, or send the credential that the app is registered with.", Portal: "App registrations > {app} > Authentication",

@@ -3,6 +3,8 @@ package diagnose
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/credsmith/credsmith/aadsts"
@@ -119,6 +121,12 @@ func ruleAccepted(o *Observations) (finding, bool) {
 	if o.Case.Seen != nil {
 		return seenElsewhere(o, f), true
 	}
+	if clue := o.Case.Clue; clue != nil {
+		f.summary, f.steps = "The setting signs in. "+clue.Says, []Fix{{Do: clue.Do}}
+		if strings.HasPrefix(o.Case.Setting.Value.Shape().Hint, "-") {
+			f.evidence = append(f.evidence, Evidence{FromShape, "the value begins with a hyphen, which command lines take for an option", o.Case.Setting.Origin})
+		}
+	}
 	return f, true
 }
 
@@ -133,6 +141,12 @@ func seenElsewhere(o *Observations, f finding) finding {
 	}
 	if !aboutSecret(*seen) {
 		return seenOtherwise(o, f)
+	}
+	if other, ok := o.otherValue(); ok {
+		f.summary = "The setting signs in; the error names its app, for which " + other + " holds another value."
+		f.also = []Also{{"environment-drift", Possible}, {"stale-consumer", Possible}}
+		f.unknown = []Unknown{{"stale-consumer", "the error does not say which of the values the process sent", "look which of the files the process reads, and when it was started"}}
+		return f
 	}
 	f.verdict, f.cause, f.confidence, f.summary = Broken, "stale-consumer", Likely, ""
 	c, live := o.hintedLive()
@@ -154,15 +168,47 @@ func seenElsewhere(o *Observations, f finding) finding {
 	return f
 }
 
+// aboutTenant knows the codes that name the tenant that was asked for.
+func aboutTenant(code int) bool { return code == 90002 || code == 900023 || code == 900021 }
+
+// namesTenant reports whether a text holds a tenant and not what somebody put
+// in its place before showing it.
+func namesTenant(text string) bool {
+	lower := strings.ToLower(text)
+	return text != "" && !strings.Contains(lower, "redacted") && strings.Trim(lower, "x*-.") != ""
+}
+
+// otherValue returns where the same app stands with another value in this run.
+func (o *Observations) otherValue() (origin string, ok bool) {
+	own := o.Case.Setting
+	i := slices.IndexFunc(o.Case.Known, func(s entra.Setting) bool {
+		return entra.SameGUID(s.ClientID, own.ClientID) && !s.Value.Equal(own.Value)
+	})
+	if i < 0 {
+		return "", false
+	}
+	return o.Case.Known[i].Origin, true
+}
+
 // seenOtherwise: the error is not about the secret. What its code says of
 // permission, policy or the request holds all the same: the app asks for
 // another resource, for a user, or from another place than this sign-in.
 func seenOtherwise(o *Observations, f finding) finding {
 	seen := *o.Case.Seen
+	if aboutTenant(seen.Code) && namesTenant(seen.Tenant) && !entra.SameGUID(seen.Tenant, o.Case.Setting.TenantID) && !entra.SameGUID(seen.Tenant, o.tenant()) {
+		f.verdict, f.cause, f.confidence = Broken, "environment-drift", Likely
+		f.summary = fmt.Sprintf("This setting works; the error comes from a process that signs in to tenant %q.", seen.Tenant)
+		f.evidence = append(f.evidence, Evidence{FromFile, fmt.Sprintf("the error names tenant %q", seen.Tenant), "the error given"})
+		return f
+	}
 	cause, named := causeOfCode(seen.Code)
 	info, _ := Lookup(cause)
 	if !named || info.Family != PermissionFamily && info.Family != RequestFamily {
 		f.summary = "The setting signs in now; the error given is not about its secret."
+		if entry, known := aadsts.Lookup(seen.Code); known {
+			f.summary += " It means: " + entry.Cause
+			f.steps = []Fix{{Do: entry.Remedy}}
+		}
 		return f
 	}
 	f.verdict, f.cause, f.confidence = Broken, cause, Likely

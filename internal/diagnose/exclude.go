@@ -18,6 +18,9 @@ type exclusion struct {
 // the finding names, also as possible, is never among them.
 func exclusions(o *Observations, f finding) []Exclusion {
 	found := []Exclusion{}
+	if o.Case.Alone {
+		return found
+	}
 	if f.verdict == Inconclusive && len(o.Attempts) == 0 && !o.Case.Offline {
 		return found
 	}

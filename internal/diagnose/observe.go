@@ -27,6 +27,8 @@ type Case struct {
 	Fingerprint  string          // of the setting's value
 	Scope        string          // such as https://graph.microsoft.com/.default
 	Seen         *aadsts.Failure // the error that the user saw; nil if none was given
+	Clue         *Clue           // what a text without code or OAuth error says; nil if none was given
+	Alone        bool            // there is no setting: Seen or Clue is all
 	Captured     *Captured       // the request that failed; nil if none was given
 	KnownTenants []string        // other tenants the app may live in
 	Known        []entra.Setting // other settings of the same run; those of another authority are never sent
@@ -35,6 +37,9 @@ type Case struct {
 	MaxTries     int             // token requests at most; 0 for DefaultMaxTries
 	Offline      bool            // ask nobody
 }
+
+// Clue is the reading of an error text that lost code and OAuth error.
+type Clue struct{ Says, Do string }
 
 // Captured is a request that failed, and what a linter says of it.
 type Captured struct {

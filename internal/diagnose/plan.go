@@ -50,7 +50,7 @@ const (
 // when nothing is left to find out. It is pure: the same observations give the
 // same experiment.
 func Next(o *Observations) (Experiment, bool) {
-	if o.Case.Offline {
+	if o.Case.Offline || o.Case.Alone {
 		return Experiment{}, false
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
