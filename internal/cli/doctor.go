@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -203,7 +205,7 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error
 	if err != nil {
 		return c, err
 	}
-	c = diagnose.Case{Setting: s, Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
+	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
 	seen, err := p.readSeen(f.seen)
 	seen.about(&c)
 	return c, err
@@ -261,18 +263,28 @@ func (p *program) doctorSetting(f doctorFlags) (entra.Setting, error) {
 
 // authority is the login host of the flag, else of the environment.
 func (p *program) authority(flag string) (string, error) {
-	address := flag
-	if address == "" {
-		address = p.get("AZURE_AUTHORITY_HOST")
-	}
-	if address == "" {
-		address = entra.DefaultAuthority
-	}
-	origin, err := entra.Origin(address)
+	origin, err := entra.Origin(p.authorityAddress(flag))
 	if err != nil {
 		return "", usage("name the login host as https://login.microsoftonline.com", "the authority %w", err)
 	}
 	return origin, nil
+}
+
+// authorityAddress is the login host as it is configured.
+func (p *program) authorityAddress(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return cmp.Or(p.get("AZURE_AUTHORITY_HOST"), entra.DefaultAuthority)
+}
+
+// authorityPath is what follows the host in it, which no login host has.
+func (p *program) authorityPath(flag string) string {
+	u, err := url.Parse(strings.TrimSpace(p.authorityAddress(flag)))
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return strings.Trim(u.Path, "/")
 }
 
 // secretFlag reads the secret from where a flag says; the origin is empty when

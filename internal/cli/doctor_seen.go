@@ -45,15 +45,16 @@ func (p *program) readSeen(file string) (seen, error) {
 		return s, nil
 	}
 	// Some clients lose the code, and all but a trace of the answer.
-	for _, e := range explain.Text(data) {
-		if e.OAuthError != nil {
-			s.failures = []aadsts.Failure{{OAuthError: *e.OAuthError}}
-		} else if e.Known {
-			s.clue = &diagnose.Clue{Says: e.Meaning, Do: e.Remedy}
-		}
-		return s, nil
+	clues := explain.Text(data)
+	switch {
+	case len(clues) == 0:
+		return s, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
+	case clues[0].OAuthError != nil:
+		s.failures = []aadsts.Failure{{OAuthError: *clues[0].OAuthError}}
+	default:
+		s.clue = &diagnose.Clue{Says: clues[0].Meaning, Do: clues[0].Remedy}
 	}
-	return s, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
+	return s, nil
 }
 
 // about puts the first failure into a case of one setting, whatever app it

@@ -112,6 +112,10 @@ func ruleAccepted(o *Observations) (finding, bool) {
 		return finding{}, false
 	}
 	f := finding{verdict: Working, confidence: Confirmed, summary: "The setting signs in.", evidence: []Evidence{probed(a)}}
+	if path := o.Case.AuthorityPath; path != "" {
+		f.also = []Also{{"endpoint-wrong", Possible}}
+		f.unknown = []Unknown{{"endpoint-wrong", "the login host is configured with the path " + path + ", which this sign-in left out; a library that takes a host adds tenant and endpoint to it", "set the host alone, such as " + o.Case.Setting.Authority}}
+	}
 	if hinted := o.hinted(); len(hinted) == 1 {
 		f.evidence = append(f.evidence, keyEvidence(o, hinted[0]))
 	}

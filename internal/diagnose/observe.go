@@ -23,19 +23,22 @@ const DefaultMaxTries = 12
 
 // Case is a question put to the doctor.
 type Case struct {
-	Setting      entra.Setting
-	Fingerprint  string          // of the setting's value
-	Scope        string          // such as https://graph.microsoft.com/.default
-	Seen         *aadsts.Failure // the error that the user saw; nil if none was given
-	Clue         *Clue           // what a text without code or OAuth error says; nil if none was given
-	Alone        bool            // there is no setting: Seen or Clue is all
-	Captured     *Captured       // the request that failed; nil if none was given
-	KnownTenants []string        // other tenants the app may live in
-	Known        []entra.Setting // other settings of the same run; those of another authority are never sent
-	Try          entra.Service   // where to use the token; "" for nowhere
-	Watch        time.Duration   // how long to watch a value that may be spreading; 0 for the default
-	MaxTries     int             // token requests at most; 0 for DefaultMaxTries
-	Offline      bool            // ask nobody
+	Setting     entra.Setting
+	Fingerprint string // of the setting's value
+	// AuthorityPath is what stands behind the host in the authority as it is
+	// configured, without slashes at its ends; sign-ins here go to the host.
+	AuthorityPath string
+	Scope         string          // such as https://graph.microsoft.com/.default
+	Seen          *aadsts.Failure // the error that the user saw; nil if none was given
+	Clue          *Clue           // what a text without code or OAuth error says; nil if none was given
+	Alone         bool            // there is no setting: Seen or Clue is all
+	Captured      *Captured       // the request that failed; nil if none was given
+	KnownTenants  []string        // other tenants the app may live in
+	Known         []entra.Setting // other settings of the same run; those of another authority are never sent
+	Try           entra.Service   // where to use the token; "" for nowhere
+	Watch         time.Duration   // how long to watch a value that may be spreading; 0 for the default
+	MaxTries      int             // token requests at most; 0 for DefaultMaxTries
+	Offline       bool            // ask nobody
 }
 
 // Clue is the reading of an error text that lost code and OAuth error.

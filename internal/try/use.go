@@ -45,7 +45,7 @@ func (r Resource) Use(ctx context.Context, token entra.Token) (entra.Access, err
 		err = r.get(ctx, token, r.Target.url, &access)
 	}
 	for _, foreign := range []*string{&access.Code, &access.Inner, &access.Message, &access.Action, &access.Scope} {
-		*foreign = short(token.Access.Scrub(*foreign)) // a hostile host could echo it
+		*foreign = cut(token.Access.Scrub(oneLine(*foreign))) // a hostile host could echo it
 	}
 	return access, err
 }
@@ -166,8 +166,8 @@ func between(text, before, after string) string {
 // maxText is how much of a foreign text is kept, in bytes.
 const maxText = 400
 
-// short makes one line of a foreign text.
-func short(text string) string {
+// oneLine takes from a foreign text what does not print.
+func oneLine(text string) string {
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
@@ -177,9 +177,12 @@ func short(text string) string {
 		}
 		return r
 	}, text[:min(len(text), 8*maxText)])
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	return strings.Join(strings.Fields(text), " ")
+}
+
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
 	}
-	return text
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
