@@ -146,6 +146,32 @@ func TestTryGraph(t *testing.T) {
 	}
 }
 
+// TestTryGraphAnswers: what the lab's Graph does not say of itself.
+func TestTryGraphAnswers(t *testing.T) {
+	t.Parallel()
+	s := onStreet(t, "Mail.Read")
+	tests := []struct {
+		path       string
+		status     int
+		body, want string
+		words      []string
+	}{
+		{"/v1.0/users/ada@contoso.com/messages", 403, `{"error":{"code":"ErrorAccessDenied","message":"Access is denied. Check credentials and try again."}}`, "broken permission-missing likely", []string{"usually opens this part", "application access policy"}},
+		{"/v1.0/users", 403, `{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges to complete the operation."}}`, "broken permission-missing confirmed", []string{"lacks the Graph permission User.Read.All", "carries only: Mail.Read", "appRoles[?value=='User.Read.All']"}},
+		{"/v1.0/unheard-of", 403, `{"error":{"code":"Authorization_RequestDenied"}}`, "broken permission-missing confirmed", nil},
+		{"/v1.0/users", 401, `{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed, the token is expired."}}`, "inconclusive - possible", []string{"does not accept the token", "the token is for https://graph.microsoft.com"}},
+		{"/v1.0/users", 400, `not JSON`, "inconclusive - possible", []string{"HTTP 400"}},
+		{"/v1.0/users", 200, `not JSON`, "working - confirmed", nil},
+	}
+	for _, test := range tests {
+		stub := s.stub(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(test.status)
+			fmt.Fprint(w, test.body)
+		})
+		s.expect(s.try("graph", stub+test.path, ""), test.want, test.words...)
+	}
+}
+
 // TestTryBusy: one use of the token is all, also when the resource is busy.
 func TestTryBusy(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package diagnose_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,10 @@ func TestRescoped(t *testing.T) {
 			b.expect(r, "broken "+want[0]+" confirmed")
 			if b.tokens > 3 || !strings.Contains(r.Summary, want[1]+" gives a token") || r.Fix[0].Run != "credsmith doctor --scope "+want[1] {
 				b.Errorf("%s: %d requests, summary %q, first step %+v", scope, b.tokens, r.Summary, r.Fix[0])
+			}
+			proof := diagnose.Evidence{Kind: diagnose.FromProbe, Says: "the same with the scope " + want[1] + ": accepted, a token was issued", Source: "token endpoint"}
+			if !slices.Contains(r.Evidence, proof) {
+				b.Errorf("%s: no proof in %+v", scope, r.Evidence)
 			}
 			for _, e := range r.RuledOut {
 				if e.Cause == "secret-expired" && !strings.Contains(e.Because, "a token was issued for") {
