@@ -231,19 +231,11 @@ func accessedVault(f finding, a entra.Access, token entra.Token) finding {
 		return f
 	case a.Inner == "AccessDenied":
 		f = lacks(f, "The sign-in works; the vault uses access policies, and none gives the app this permission on secrets.")
-		f.steps = []Fix{{
-			Do: "Add an access policy with the secret permission Get (and List to list) for the app.", Portal: "Key vaults > " + vault + " > Access policies > Create",
-			Az:         "az keyvault set-policy --name " + vault + " --spn {client_id} --secret-permissions get",
-			PowerShell: "Set-AzKeyVaultAccessPolicy -VaultName " + vault + " -ServicePrincipalName {client_id} -PermissionsToSecrets get",
-		}}
+		f.steps = []Fix{accessPolicy(vault, "Add an access policy with the secret permission Get (and List to list) for the app.")}
 		return f
 	case a.Inner == "ForbiddenByPolicy":
 		f = lacks(f, "The sign-in works; the vault's access policy takes the app only on behalf of a user, not by itself.")
-		f.steps = []Fix{{
-			Do: "Make the access policy for the app itself: leave the field Authorized application empty.", Portal: "Key vaults > " + vault + " > Access policies",
-			Az:         "az keyvault set-policy --name " + vault + " --spn {client_id} --secret-permissions get",
-			PowerShell: "Set-AzKeyVaultAccessPolicy -VaultName " + vault + " -ServicePrincipalName {client_id} -PermissionsToSecrets get",
-		}}
+		f.steps = []Fix{accessPolicy(vault, "Make the access policy for the app itself: leave the field Authorized application empty.")}
 		return f
 	case a.Inner == "ForbiddenByFirewall", a.Inner == "ForbiddenByConnection":
 		f = open(f, "The setting signs in; the vault's network rules refuse this machine before the app's permission is looked at.",
@@ -260,6 +252,14 @@ func accessedVault(f finding, a entra.Access, token entra.Token) finding {
 		return lacks(f, "")
 	}
 	return other(f, a, token)
+}
+
+func accessPolicy(vault, do string) Fix {
+	return Fix{
+		Do: do, Portal: "Key vaults > " + vault + " > Access policies > Create",
+		Az:         "az keyvault set-policy --name " + vault + " --spn {client_id} --secret-permissions get",
+		PowerShell: "Set-AzKeyVaultAccessPolicy -VaultName " + vault + " -ServicePrincipalName {client_id} -PermissionsToSecrets get",
+	}
 }
 
 func actionOr(a entra.Access, otherwise string) string {
