@@ -41,12 +41,7 @@ type doctorFlags struct {
 	from                           []string
 }
 
-func (p *program) doctor() *cobra.Command {
-	var f doctorFlags
-	cmd := &cobra.Command{
-		Use:   "doctor [URL]",
-		Short: "Name the one cause why a setting does not sign in, with proof",
-		Long: `Diagnoses one setting: tenant id, client id and client secret. It signs in with
+const doctorLong = `Diagnoses one setting: tenant id, client id and client secret. It signs in with
 the setting, tries what the value may have been before a slip, asks the
 directory when an operator identity is given, and names one cause with evidence,
 what was ruled out, and what to do. It changes nothing.
@@ -79,7 +74,14 @@ cloud only; with a private login host, such as a lab, to this machine.
 Failed sign-ins can raise your tenant's alarms: at most --max-tries token
 requests are sent for a setting, at most one a second to one app.
 
-` + exitCodes,
+`
+
+func (p *program) doctor() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor [URL]",
+		Short: "Name the one cause why a setting does not sign in, with proof",
+		Long:  doctorLong + exitCodes,
 		Example: `# the setting of this environment
 credsmith doctor
 

@@ -199,6 +199,10 @@ func TestTryKeyVault(t *testing.T) {
 		return v.URL
 	}
 	roles := vault(entralab.VaultSpec{Name: "kv-roles"})
+	r := s.try("keyvault", roles+"/secrets/password", "")
+	if last := r.Fix[len(r.Fix)-1]; len(r.Fix) != 2 || last.Run != "credsmith doctor --try keyvault "+roles+"/secrets/password" || strings.Contains(fmt.Sprint(r.Fix), "API permissions") {
+		t.Errorf("steps %+v", r.Fix)
+	}
 	for _, address := range []string{roles, roles + "/", roles + "/secrets/password"} {
 		s.expect(s.try("keyvault", address, ""), "broken permission-missing confirmed", "ForbiddenByRbac", "Key Vault Secrets User", "--name kv-roles", "Microsoft.KeyVault/vaults/secrets/")
 	}
@@ -340,6 +344,11 @@ func TestTryMailbox(t *testing.T) {
 		"New-ServicePrincipal -AppId "+s.app.ClientID+" -ObjectId "+s.app.ServicePrincipalID, "Add-MailboxPermission -Identity billing@contoso.lab.test")
 	s.expect(s.try("imap", imap, ""), "broken permission-missing likely", "AUTHENTICATE failed", "the token carries IMAP.AccessAsApp")
 
+	r := s.try("imap", imap, "")
+	if last := r.Fix[len(r.Fix)-1]; last.Run != "credsmith doctor --try imap imaps://billing@contoso.lab.test@"+server.IMAPAddr() {
+		t.Errorf("last step %+v", last)
+	}
+
 	// A mailbox that the app has no permission on shows with IMAP.
 	server.GrantMailbox("11111111-2222-4333-8444-555555555555", "billing@contoso.lab.test")
 	s.expect(s.try("smtp", smtp, ""), "broken permission-missing likely")
@@ -358,8 +367,8 @@ func TestTryMailbox(t *testing.T) {
 	s.expect(s.try("smtp", smtp, "https://graph.microsoft.com/.default"), "broken scope-malformed confirmed")
 	events := s.lab.History(0)
 	uses := slices.DeleteFunc(events, func(e entralab.Event) bool { return e.Surface != "smtp" && e.Surface != "imap" })
-	if len(uses) != 7 {
-		t.Errorf("%d uses of mailboxes, want 7: %+v", len(uses), uses)
+	if len(uses) != 8 {
+		t.Errorf("%d uses of mailboxes, want 8: %+v", len(uses), uses)
 	}
 
 	without := onStreetOf(s, "User.Read.All")

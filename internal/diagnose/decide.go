@@ -20,6 +20,7 @@ type finding struct {
 	app        entra.App        // the app to act on, when it is not the setting's
 	key        entra.Credential // the credential it is about
 	steps      []Fix            // before the cause's own
+	stepsAlone bool             // or in their place
 }
 
 // Decide names the one cause that the observations speak for. It is pure.

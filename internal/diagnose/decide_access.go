@@ -24,21 +24,36 @@ func accessed(o *Observations, f finding, token entra.Token) finding {
 	}
 	access := *o.Access
 	f.evidence = append(f.evidence, answered(access))
-	if access.Withheld == entra.OtherAudience {
+	switch {
+	case access.Withheld == entra.OtherAudience:
 		return withheldAudience(o, f, access, token)
+	case access.Withheld == entra.TrustsOther:
+		f = trustsOther(f, access, token)
+	case access.Service == entra.ServiceKeyVault:
+		f = accessedVault(f, access, token)
+	case access.Service == entra.ServiceARM:
+		f = accessedARM(f, access, token)
+	case access.Service == entra.ServiceSMTP, access.Service == entra.ServiceIMAP:
+		f = accessedMailbox(o, f, access, token)
+	default:
+		return accessedGraph(f, access, token)
 	}
-	if access.Withheld == entra.TrustsOther {
-		return trustsOther(f, access, token)
+	if len(f.steps) > 0 { // the cause's own are about permissions of APIs
+		f.steps, f.stepsAlone = append(f.steps, proveOn(access)), true
 	}
-	switch access.Service {
-	case entra.ServiceKeyVault:
-		return accessedVault(f, access, token)
-	case entra.ServiceARM:
-		return accessedARM(f, access, token)
-	case entra.ServiceSMTP, entra.ServiceIMAP:
-		return accessedMailbox(o, f, access, token)
+	return f
+}
+
+// proveOn is the same question once more.
+func proveOn(a entra.Access) Fix {
+	address := a.URL
+	if scheme, host, ok := strings.Cut(a.URL, "://"); ok && a.Mailbox != "" {
+		address = scheme + "://" + mailboxWord(a) + "@" + host
 	}
-	return accessedGraph(f, access, token)
+	if strings.Trim(strings.ToLower(address), "abcdefghijklmnopqrstuvwxyz0123456789:/.-_@") != "" {
+		address = "ADDRESS"
+	}
+	return Fix{Do: proveAccess.Do, Run: fmt.Sprintf("credsmith doctor --try %s %s", a.Service, address)}
 }
 
 // answered is what the resource said, as evidence.

@@ -158,7 +158,10 @@ func fixes(o *Observations, f finding) []Fix {
 		"{client_id}", guidOr(clientID, "<client-id>"), "{tenant}", s.TenantID, "{authority}", s.Authority,
 		"{app}", quotable(app), "{object_id}", guidOr(objectID, "<object-id>"), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
-	todo := append(slices.Clone(f.steps), info.Fix...)
+	todo := slices.Clone(f.steps)
+	if !f.stepsAlone {
+		todo = append(todo, info.Fix...)
+	}
 	for _, also := range f.also { // the next faults of the chain
 		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed {
 			todo = slices.DeleteFunc(append(todo[:len(todo):len(todo)], next.Fix...), func(s Fix) bool { return s == prove })
