@@ -72,6 +72,18 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	run.key = p.memory(&run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
+	if run.seen, err = p.readSeen(f.seen); err != nil {
+		return err
+	}
+	if strangers := run.seen.strangers(jobs); strangers != "" {
+		fmt.Fprintln(p.Stderr, "credsmith: "+strangers)
+	}
+	if run.trial, err = p.trial(f, args, client); err != nil {
+		return err
+	}
+	if err := run.tries(jobs); err != nil {
+		return err
+	}
 	if run.directory, err = p.directory(ctx, f, client); err != nil {
 		return err
 	}
@@ -98,9 +110,7 @@ func (f doctorFlags) fromConflict(args []string) error {
 	switch {
 	case f.tenantSet || f.clientSet || f.secretEnv != "" || f.secretFile != "" || f.secretStdin:
 		return usage("drop --from to diagnose one setting", "--from reads settings from files: flags for tenant, client id and secret do not go with it")
-	case f.try != "" || f.seen != "":
-		return usage("diagnose that one setting without --from", "--try and --error are about one setting, --from about many")
-	case len(args) > 0:
+	case len(args) > 0 && f.try == "":
 		return usage("write --from before each file or directory", "%q is one argument too many", args[0])
 	}
 	return f.check(args)
@@ -116,7 +126,10 @@ type fromRun struct {
 	directory    *directory
 	key          secret.Key
 	signIn       func(authority string) diagnose.SignIn
-	says         sync.Mutex // around standard error
+	seen         seen // what --error brought
+	trial        trial
+	untried      map[string]bool // login hosts whose tokens are not for the trial's address
+	says         sync.Mutex      // around standard error
 	broken, open bool
 }
 
@@ -169,6 +182,12 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		return diagnose.Report{}, err
 	}
 	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))
+	r.seen.among(&c)
+	if !r.untried[j.setting.Authority] {
+		if err := r.trial.on(&c, &means); err != nil {
+			return diagnose.Report{}, err
+		}
+	}
 	if r.verbose {
 		means.Progress = func(e diagnose.Experiment) {
 			r.says.Lock()
@@ -184,6 +203,40 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0].Secret.File)
 	}
 	return report, nil
+}
+
+// tries checks where the tokens of these settings may be used. An address that
+// belongs to none of their clouds is a mistake; where it belongs to some, the
+// others are diagnosed without.
+func (r *fromRun) tries(jobs []*job) error {
+	if r.trial.service == "" {
+		return nil
+	}
+	r.untried = map[string]bool{}
+	var refused error
+	var notes []string
+	allowed := false
+	for _, j := range jobs {
+		authority := j.setting.Authority
+		if _, known := r.untried[authority]; known || !j.complete() {
+			continue
+		}
+		c := diagnose.Case{Setting: j.setting}
+		err := r.trial.on(&c, &diagnose.Means{})
+		if r.untried[authority] = err != nil; err != nil {
+			refused = err
+			notes = append(notes, fmt.Sprintf("credsmith: tokens of %s are not tried: %s", authority, oneLine(err.Error())))
+			continue
+		}
+		allowed = true
+	}
+	if !allowed && refused != nil {
+		return refused
+	}
+	for _, note := range notes {
+		fmt.Fprintln(r.Stderr, note)
+	}
+	return nil
 }
 
 // each diagnoses jobs side by side and calls show for each in their order. No

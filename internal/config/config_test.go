@@ -89,7 +89,7 @@ func TestLoad(t *testing.T) {
 	if c.Tenants[0].Name != "contoso" || contoso.TenantID != tenantID || contoso.Cloud.Graph != "https://graph.microsoft.com" || contoso.Identity.ClientID != opID {
 		t.Errorf("contoso %+v", contoso)
 	}
-	if fabrikam.Cloud.Authority != "https://login.example" || fabrikam.Cloud.Graph != "https://graph.example" || fabrikam.Cloud.VaultSuffix != "vault.example" || !fabrikam.Identity.ManagedIdentity {
+	if fabrikam.Cloud.Authority != "https://login.example" || fabrikam.Cloud.Graph != "https://graph.example" || fabrikam.Cloud.Vault != "vault.example" || !fabrikam.Identity.ManagedIdentity {
 		t.Errorf("fabrikam %+v", fabrikam)
 	}
 	value, err := contoso.Identity.Secret.Resolve()

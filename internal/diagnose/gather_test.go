@@ -181,7 +181,7 @@ func TestPolicyUnseen(t *testing.T) {
 func TestGrantEvidence(t *testing.T) {
 	inLab(t, func(b *bench) {
 		ask := func() diagnose.Report {
-			return b.run(b.ask(func(c *diagnose.Case) { c.Try = b.lab.GraphURL() + "/v1.0/applications?$top=1" }), true)
+			return b.run(b.ask(func(c *diagnose.Case) { c.Try = entra.ServiceGraph }), true)
 		}
 		r := ask()
 		b.expect(r, "broken permission-missing confirmed")

@@ -42,9 +42,12 @@ type Reader interface {
 	Consents(ctx context.Context, app entra.App) ([]entra.Grant, error)
 }
 
-// Resource uses a token once.
+// Resource is what a token is tried on.
 type Resource interface {
-	Use(ctx context.Context, token entra.Token, address string) (entra.Access, error)
+	// Use sends the token in one request at most, and only to a host that the
+	// token is for. What the resource answers is no error; errors are
+	// *entra.Unreachable or the context's.
+	Use(ctx context.Context, token entra.Token) (entra.Access, error)
 }
 
 // Records is credsmith's memory of values it saw accepted.
@@ -134,7 +137,7 @@ func (o *Observations) observe(ctx context.Context, e Experiment, m Means) error
 	case Gather:
 		o.gather(ctx, m.Reader)
 	case Use:
-		return o.access(ctx, e, m.Resource)
+		return o.use(ctx, e, m.Resource)
 	}
 	return context.Cause(ctx)
 }
@@ -148,21 +151,13 @@ func answerOf(a entra.Answer, err error) *entra.Answer {
 
 var errNoOperator = errors.New("no operator identity is given")
 
-// access asks the resource, and a busy one again.
-func (o *Observations) access(ctx context.Context, e Experiment, r Resource) error {
-	for repeats := 0; ; repeats++ {
-		access, err := r.Use(ctx, *e.Token, o.Case.Try)
-		if busy := err == nil && (access.Status == 429 || access.Status >= 500); busy && repeats < maxRepeats {
-			if err := pause(ctx, pauseFor(nil, repeats), false); err != nil {
-				return err
-			}
-			continue
-		}
-		if o.AccessErr = err; err == nil {
-			o.Access = &access
-		}
-		return context.Cause(ctx)
+// use asks the resource once, also when it is busy.
+func (o *Observations) use(ctx context.Context, e Experiment, r Resource) error {
+	access, err := r.Use(ctx, *e.Token)
+	if o.AccessErr = err; err == nil {
+		o.Access = &access
 	}
+	return context.Cause(ctx)
 }
 
 // absenceLooks is how often a directory has to say that something is not there

@@ -228,16 +228,3 @@ func TestBadAnswers(t *testing.T) {
 		}
 	}
 }
-
-func TestUse(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	resource := graph.Resource{Origin: r.lab.GraphURL(), HTTP: wire.Wrap(r)}
-	if _, err := resource.Use(t.Context(), entra.Token{}, "https://elsewhere.example/v1.0/me"); err == nil || len(r.requests) != 0 {
-		t.Errorf("the token was used elsewhere: %v, %v", err, r.requests)
-	}
-	access, err := resource.Use(t.Context(), entra.Token{Access: secret.New("no.token.here")}, r.lab.GraphURL()+"/v1.0/applications")
-	if err != nil || access.Status != 401 || access.Code != "InvalidAuthenticationToken" {
-		t.Errorf("Use = %+v, %v", access, err)
-	}
-}

@@ -41,6 +41,7 @@ var inside = map[string][]string{
 	"internal/token":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/graph":           {"internal/entra", "internal/secret", "aadsts", "internal/wire"},
 	"internal/state":           {"internal/entra", "internal/secret"},
+	"internal/try":             {"internal/entra", "internal/wire"},
 	"internal/canary":          {},
 	"internal/labseed":         {"entralab"},
 	"internal/labstore":        {"entralab"},

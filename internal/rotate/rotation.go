@@ -165,13 +165,3 @@ type OverlapState struct {
 	LastNew   time.Time     `json:"last_new,omitzero"`  // last with the new one, after our own proof
 	Blind     string        `json:"blind,omitempty"`    // why the log cannot be read
 }
-
-// sink returns the progress of a sink by its reference.
-func (r *Rotation) sink(ref string) *SinkProgress {
-	for i := range r.Sinks {
-		if r.Sinks[i].Ref == ref {
-			return &r.Sinks[i]
-		}
-	}
-	return nil
-}

@@ -19,18 +19,19 @@ var mayReveal = map[string]string{
 	"internal/operator/operator.go Secret":      "signs in as the operator",
 	"internal/operator/operator.go Certificate": "opens the operator's PKCS#12 file",
 	"internal/config/text.go parts":             "takes references from a text of the configuration",
-	"internal/token/token.go request":           "sends the secret to the authority",
-	"internal/token/token.go rawRequest":        "sends a captured body to the authority",
-	"internal/graph/use.go Use":                 "sends the app's token to its resource",
-	"internal/setting/dotenv.go With":           "writes the consumer's file",
 	"internal/sink/file/file.go write":          "writes the consumer's file",
-	"internal/bytesview/view.go Of":             "masks it",
-	"internal/bytesview/readers.go OfRaw":       "compares lengths and positions",
 
 	// A test suite's own values.
 	"internal/sink/sinktest/sinktest.go newPlace":    "compares with what was written",
 	"internal/sink/sinktest/sinktest.go testPlain":   "compares with what was written",
 	"internal/sink/sinktest/sinktest.go testHostile": "compares with what was written",
+	"internal/token/token.go request":                "sends the secret to the authority",
+	"internal/token/token.go rawRequest":             "sends a captured body to the authority",
+	"internal/try/use.go get":                        "sends the app's token to its resource",
+	"internal/try/mail.go xoauth2":                   "sends the app's token to its mailbox",
+	"internal/setting/dotenv.go With":                "writes the consumer's file",
+	"internal/bytesview/view.go Of":                  "masks it",
+	"internal/bytesview/readers.go OfRaw":            "compares lengths and positions",
 
 	// The lab's own values, which protect nothing.
 	"entralab/graph_passwords.go mintedPassword": "answers addPassword",
