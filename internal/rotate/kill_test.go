@@ -232,7 +232,7 @@ func (w *world) killAt(p rotate.Point, after time.Duration) error {
 	job := w.job
 	job.Holder, job.Point = "first", p
 	if r, err := w.run(job); !errors.Is(err, errKilled) {
-		return fmt.Errorf("the point was not reached: %+v, %w", r, err)
+		return fmt.Errorf("the point was not reached: %s, %w", told(r), err)
 	}
 	if s := string(p); (strings.HasSuffix(s, "/r") || strings.HasSuffix(s, "/a")) != (w.died == 1) {
 		return fmt.Errorf("it died elsewhere: %d requests ended in death", w.died)
