@@ -16,19 +16,20 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"github.com/uptrace/bun/schema"
 	"modernc.org/sqlite" // and the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -126,10 +127,11 @@ func (s *Store) openSQLite(file string, o *Options) error {
 			return s.failure("open", err)
 		}
 	}
-	s.db, err = open("sqlite", sqliteSource(path, o.ReadOnly), sqlitedialect.New())
+	db, err := sql.Open("sqlite", sqliteSource(path, o.ReadOnly))
 	if err != nil {
-		return err
+		return s.failure("open", err)
 	}
+	s.db = bun.NewDB(db, sqlitedialect.New())
 	s.db.SetMaxOpenConns(1)
 	return nil
 }
@@ -158,24 +160,24 @@ func (s *Store) openPostgres(address string, o Options) error {
 		return fmt.Errorf("open %s: name the file of its key", s.place)
 	}
 	s.headFile = o.KeyFile + ".head"
-	if s.db, err = open("pgx", address, pgdialect.New()); err != nil {
-		return err
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", s.place, err)
 	}
+	// All writes meet at the head of the audit record: a process that was
+	// stopped in the middle of one must not keep all others from it.
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleWithin.Milliseconds(), 10)
+	s.db = bun.NewDB(stdlib.OpenDB(*config), pgdialect.New())
 	s.db.SetMaxOpenConns(maxConns)
 	return nil
 }
 
+// idleWithin is how long a transaction may wait for its own process.
+const idleWithin = 5 * time.Second
+
 // maxConns is one process's share of the 100 connections that PostgreSQL
 // admits by default.
 const maxConns = 10
-
-func open(driver, source string, dialect schema.Dialect) (*bun.DB, error) {
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	return bun.NewDB(db, dialect), nil
-}
 
 // prepare brings the schema up to date, and checks that the key fits and that
 // the database is not an old copy.
