@@ -56,6 +56,7 @@ var inside = map[string][]string{
 	"internal/audit":           {},
 	"internal/rotate":          {"aadsts", "internal/audit", "internal/entra", "internal/secret", "internal/sink"},
 	"internal/store":           {"internal/audit", "internal/rotate", "internal/secret"},
+	"internal/jobs":            {"internal/entra", "internal/rotate", "internal/secret"},
 	"internal/pgtest":          {}, // tests only
 	"internal/operator":        {"internal/entra", "internal/secret"},
 	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},

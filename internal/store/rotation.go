@@ -146,7 +146,18 @@ func (s *Store) Take(ctx context.Context, id string, hold time.Duration) (*rotat
 	return taken, nil
 }
 
-func (s *Store) row(ctx context.Context, tx bun.Tx, id string) (r row, err error) {
+// Rotation reads a rotation without holding it.
+func (s *Store) Rotation(ctx context.Context, id string) (*rotate.Rotation, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	r, err := s.row(ctx, s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(r)
+}
+
+func (s *Store) row(ctx context.Context, tx bun.IDB, id string) (r row, err error) {
 	err = tx.NewRaw(rowColumns+"WHERE id = ?", id).Scan(ctx, &r)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, rotate.ErrNone

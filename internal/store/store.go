@@ -275,6 +275,10 @@ func (s *Store) migrate(ctx context.Context, readOnly bool) error {
 	return nil
 }
 
+// DB is the database itself, for tables beside the store's. On SQLite it has
+// one connection, which all must share: the store's lock admits no second one.
+func (s *Store) DB() *sql.DB { return s.db.DB }
+
 // Close ends the use of the database.
 func (s *Store) Close() error {
 	var errs []error
