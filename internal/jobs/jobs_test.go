@@ -258,10 +258,14 @@ func newPlant(t *testing.T, address string, tenant *tenant, rate float64) *plant
 }
 
 // begin begins the rotations of all apps.
-func (p *plant) begin() {
+func (p *plant) begin(retire bool) {
 	p.Helper()
 	for i := range len(p.tenant.apps) {
-		r, err := p.engines[clientID(i)].Start(p.Context(), rotate.Options{Emergency: true, Retire: []string{oldKey(i)}}, "")
+		o := rotate.Options{Emergency: true}
+		if retire {
+			o.Retire = []string{oldKey(i)}
+		}
+		r, err := p.engines[clientID(i)].Start(p.Context(), o, "")
 		if err != nil {
 			p.Fatal(err)
 		}
@@ -340,7 +344,7 @@ func TestThroughputAtAThrottle(t *testing.T) {
 				heap = append(heap, m.HeapAlloc>>10)
 			}
 		}
-		p.begin()
+		p.begin(true)
 		p.run(time.Second, tenant.rotated)
 		p.judge()
 		took := tenant.final.Sub(tenant.first)
@@ -364,15 +368,15 @@ func TestThroughputAtAThrottle(t *testing.T) {
 func TestNoStorm(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tenant := newTenant(1, 25)
+		tenant := newTenant(1, 12)
 		p := newPlant(t, "sqlite:"+filepath.Join(t.TempDir(), "credsmith.db"), tenant, 1.25)
 		defer p.store.Close()
 		p.config.SQLite, p.config.Clock = p.store.DB(), time.Now
-		p.begin()
+		p.begin(true)
 		p.run(time.Second, tenant.rotated)
 		p.judge()
 		t.Logf("%d writes, %d refused", tenant.writes, tenant.refused)
-		if tenant.refused == 0 || tenant.refused*20 > tenant.writes {
+		if tenant.refused == 0 || tenant.refused > 2 {
 			t.Errorf("%d writes were refused, %d done", tenant.refused, tenant.writes)
 		}
 	})
@@ -385,9 +389,11 @@ func TestToTheEnd(t *testing.T) {
 		p := newPlant(t, "sqlite:"+filepath.Join(t.TempDir(), "credsmith.db"), newTenant(10, 2), 10)
 		defer p.store.Close()
 		p.config.SQLite, p.config.Clock = p.store.DB(), time.Now
-		p.begin()
-		p.run(time.Minute, func() bool { return p.open() == 0 })
-		p.judge()
+		p.begin(false) // no quarter of an hour to see that old secrets are gone
+		p.run(time.Second, func() bool { return p.open() == 0 })
+		if p.tenant.mints != 2 {
+			t.Errorf("%d secrets were made", p.tenant.mints)
+		}
 		var left int
 		if err := p.store.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM river_job WHERE kind = 'rotation' AND state <> 'completed'").Scan(&left); err != nil || left > 0 {
 			t.Errorf("%d jobs are left, %v", left, err)
@@ -409,7 +415,7 @@ func TestPostgres(t *testing.T) {
 	p := newPlant(t, address, tenant, 1000)
 	defer p.store.Close()
 	p.config.Postgres = pool
-	p.begin()
+	p.begin(true)
 	p.run(10*time.Millisecond, func() bool {
 		tenant.mu.Lock()
 		defer tenant.mu.Unlock()
