@@ -58,6 +58,8 @@ var inside = map[string][]string{
 	"internal/rotate":          {"aadsts", "internal/audit", "internal/entra", "internal/secret", "internal/sink"},
 	"internal/store":           {"internal/audit", "internal/rotate", "internal/secret"},
 	"internal/labtest":         {"entralab"}, // for tests only
+	"internal/jobs":            {"internal/entra", "internal/rotate", "internal/secret"},
+	"internal/pgtest":          {}, // tests only
 	"internal/operator":        {"internal/entra", "internal/secret"},
 	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
 	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
