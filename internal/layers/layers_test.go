@@ -62,6 +62,10 @@ var inside = map[string][]string{
 	"internal/pgtest":          {}, // tests only
 	"internal/operator":        {"internal/entra", "internal/secret"},
 	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
+	"internal/sink/web":        {"internal/entra", "internal/sink", "internal/wire"},
+	"internal/sink/keyvault":   {"aadsts", "internal/secret", "internal/sink", "internal/sink/web"},
+	"internal/sink/vault":      {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
+	"internal/sink/kubernetes": {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }
