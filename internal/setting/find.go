@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -29,6 +30,7 @@ type session struct {
 	manifests map[string][]*node // Kubernetes documents by directory
 	modules   map[string]*module // Terraform files by directory
 	included  map[string]bool    // files that a compose file reads
+	circles   map[string]bool    // compose services whose extends goes round
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
@@ -40,7 +42,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, modules: map[string]*module{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -130,9 +132,7 @@ func (s *session) file(name string, given bool) {
 		return
 	}
 	// A variable of Terraform may have any name, so all of its files count.
-	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
-	wanted := marked || hint().Match(data) || i >= 0 && readers()[i].kind == "terraform"
-	if binary(data) || !wanted {
+	if (i < 0 || readers()[i].kind != "terraform") && !wanted(data) {
 		return
 	}
 	src, err := newSource(name, data)
@@ -153,6 +153,12 @@ func (s *session) file(name string, given bool) {
 		}
 	}
 	s.result.Settings = append(s.result.Settings, found...)
+}
+
+// wanted reports whether data can hold a setting, in whatever encoding.
+func wanted(data []byte) bool {
+	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
+	return marked || hint().Match(data) || bytes.IndexByte(data, 0) >= 0 && hint().Match(bytes.ReplaceAll(data, []byte{0}, nil))
 }
 
 // example knows files that show which settings there are and hold none.
@@ -188,18 +194,29 @@ func (s *session) dropIncluded() {
 	})
 }
 
+// load reads a whole file, bounded also when it grows while it is read.
 func (s *session) load(name string) ([]byte, error) {
 	info, err := fs.Stat(s.fsys, name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("is larger than %d MiB and was not read", maxFile>>20)
-	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is no regular file and was not read")
 	}
-	return fs.ReadFile(s.fsys, name)
+	tooLarge := fmt.Errorf("is larger than %d MiB and was not read", maxFile>>20)
+	if info.Size() > maxFile {
+		return nil, tooLarge
+	}
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = tooLarge
+	}
+	return data, err
 }
 
 // joinDirectories pairs partial settings of one directory and environment.

@@ -87,7 +87,7 @@ func TestFindKinds(t *testing.T) {
 		{"compose", map[string]string{"docker-compose.yml": "services:\n  api:\n    environment:\n      - AZURE_TENANT_ID=<T>\n      - AZURE_CLIENT_ID=${CID:-<C>}\n      - AZURE_CLIENT_SECRET=${PASS}\n  job:\n    env_file: [job.conf]\n    environment:\n      AZURE_CLIENT_SECRET: \"$${x}\"\n", "job.conf": "AZURE_TENANT_ID=<T>\nAZURE_CLIENT_ID=<C>\n", ".env": "PASS=<S>\n"},
 			[]string{"compose []  docker-compose.yml:4:25 docker-compose.yml:5:25 .env:1:6", "compose []  job.conf:1:17 job.conf:2:17 docker-compose.yml:10:28 read \"${x}\""}},
 		{"compose extends", map[string]string{
-			"compose.yaml":    "services:\n  api:\n    extends: base\n    environment: {AZURE_CLIENT_SECRET: <S>}\n  base:\n    extends: {service: ids, file: more/common.yml}\n    environment: {AZURE_CLIENT_SECRET: old, AZURE_TENANT_ID: <T>}\n  circle:\n    extends: {service: circle}\n",
+			"compose.yaml":    "services:\n  api:\n    extends: base\n    environment: {AZURE_CLIENT_SECRET: <S>}\n  base:\n    extends: {service: ids, file: more/common.yml}\n    environment: {AZURE_CLIENT_SECRET: old, AZURE_TENANT_ID: <T>}\n",
 			"more/common.yml": "services: {ids: {environment: {AZURE_CLIENT_ID: <C>}}}\n"},
 			[]string{"compose []  compose.yaml:7:62 more/common.yml:1:49 compose.yaml:4:40", "compose []  compose.yaml:7:62 more/common.yml:1:49 compose.yaml:7:40 read \"old\""}},
 		{"kubernetes", map[string]string{"k8s/prod/app.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: entra}\ndata:\n  client-secret: Q240fmNhbmFyeS5SZWFkcy1GaWxlc18wMTIzNDU2Nzg5YWJjZGVmZw==\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ids}\ndata:\n  AZURE_CLIENT_ID: <C>\n  AZURE_TENANT_ID: <T>\n",

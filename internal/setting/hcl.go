@@ -395,6 +395,9 @@ func dedent(lines []string) []string {
 // or what closes around it.
 func (p *hclParser) expression(n *node) error {
 	for p.at < len(p.text) && strings.IndexByte("\n,}])#", p.text[p.at]) < 0 && !strings.HasPrefix(p.text[p.at:], "//") && !strings.HasPrefix(p.text[p.at:], "/*") {
+		if c := p.text[p.at]; c == '=' && !strings.HasPrefix(p.text[p.at:], "==") && strings.IndexByte("!<>", p.text[p.at-1]) < 0 {
+			return p.fail(p.at, "a new line is missing before this =")
+		}
 		if err := p.token(); err != nil {
 			return err
 		}
@@ -419,6 +422,8 @@ func (p *hclParser) token() error {
 		return p.brackets()
 	case strings.HasPrefix(p.text[p.at:], "<<"):
 		return p.heredoc(&node{src: p.src})
+	case strings.HasPrefix(p.text[p.at:], "=="):
+		p.at++
 	}
 	p.at++
 	return nil

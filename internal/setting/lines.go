@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -27,8 +28,12 @@ func (s *source) each(line func(text string, at int)) {
 func parseINI(s *source) (*node, error) {
 	root := &node{kind: mapping, src: s}
 	section := root
+	var malformed error
 	s.each(func(line string, at int) {
 		body := strings.TrimSpace(line)
+		if malformed == nil && openSection().MatchString(body) {
+			malformed = s.errorAt(at+strings.IndexByte(line, '['), errors.New("malformed line: the section has no ]"))
+		}
 		if body == "" || body[0] == '#' || body[0] == ';' {
 			return
 		}
@@ -50,8 +55,12 @@ func parseINI(s *source) (*node, error) {
 		reference(n)
 		section.items = append(section.items, n)
 	})
-	return root, nil
+	return root, malformed
 }
+
+// openSection is the head of a section that lost its bracket; a list of TOML
+// that goes on over lines begins otherwise.
+var openSection = lazy(`^\[[A-Za-z][\w.-]*$`)
 
 // parseProperties reads Java properties: separators = : and blank, escapes,
 // lines continued with a backslash. Documents are split at #---.
@@ -93,6 +102,9 @@ func parseProperties(s *source) ([]*node, error) {
 	})
 	for _, d := range docs {
 		for _, n := range d.items {
+			if i := badUnicode(s.text[n.start:n.end]); i >= 0 {
+				return nil, s.errorAt(n.start+i, errors.New(`malformed properties: a \u without four hexadecimal digits`))
+			}
 			reference(n)
 		}
 	}
@@ -119,6 +131,22 @@ func (p *property) add(body string, at int) *property {
 		return p
 	}
 	return nil
+}
+
+// badUnicode finds a \u that Java refuses; -1 when there is none.
+func badUnicode(raw string) int {
+	for i := 0; i+1 < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if raw[i+1] == 'u' {
+			if _, err := strconv.ParseUint(raw[min(i+2, len(raw)):min(i+6, len(raw))], 16, 32); err != nil || len(raw) < i+6 {
+				return i
+			}
+		}
+		i++
+	}
+	return -1
 }
 
 func unescapeProperty(s string) string {

@@ -3,6 +3,7 @@ package setting
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -70,8 +71,28 @@ func isDotenv(base string) bool {
 // they are, which is said where it matters.
 func readDotenv(_ *session, s *source) ([]Found, error) {
 	base := strings.ToLower(path.Base(s.name))
-	return extract("dotenv", flatten(dotenvNode(s, base == "env.list" || base == "docker.env"), nil, nil)), nil
+	return extract("dotenv", flatten(dotenvNode(s, base == "env.list" || base == "docker.env"), nil, nil)), s.keyWithout("=")
 }
+
+// keyWithout finds a line that begins with a key of a setting and has no
+// separator behind it. Readers of lines pass it over, so the part is missing.
+func (s *source) keyWithout(separators string) error {
+	var err error
+	s.each(func(line string, at int) {
+		m := firstWord().FindStringSubmatchIndex(line)
+		if err != nil || m == nil || strings.ContainsAny(line, separators) || strings.IndexByte(line, 0) >= 0 {
+			return
+		}
+		key := strings.TrimRight(line[m[2]:m[3]], ":")
+		if r, _ := roleOf([]string{key}); r == secretRole || r == clientRole || r == tenantRole {
+			err = s.errorAt(at+m[2], fmt.Errorf("malformed line: %s has no = behind it", named(key, "", "", "a key")))
+		}
+	})
+	return err
+}
+
+// firstWord is a name that is more than one word: client_id, not tenant.
+var firstWord = lazy(`^\s*(?:export\s+)?([A-Za-z][A-Za-z0-9]*[_.:-][A-Za-z0-9_.:-]*)[\s:]+\S`)
 
 func dotenvNode(s *source, raw bool) *node {
 	root, earlier := &node{kind: mapping, src: s}, map[string]*node{}
@@ -246,7 +267,7 @@ func readINI(_ *session, s *source) ([]Found, error) {
 	case strings.Contains(s.name, "oauth2"):
 		consumer = "oauth2-proxy"
 	}
-	return extract(consumer, flatten(root, nil, nil)), nil
+	return extract(consumer, flatten(root, nil, nil)), s.keyWithout("=:")
 }
 
 // readXML reads <add key= value=> of .NET Framework configuration.
@@ -257,7 +278,7 @@ func readXML(_ *session, s *source) ([]Found, error) {
 	d := xml.NewDecoder(strings.NewReader(body))
 	// The text is UTF-8 by now, whatever the declaration says.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	for {
+	for depth := 0; ; {
 		begin := int(d.InputOffset()) + shift
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -266,7 +287,16 @@ func readXML(_ *session, s *source) ([]Found, error) {
 		if err != nil {
 			return nil, s.errorAt(min(int(d.InputOffset())+shift, len(s.text)), errors.New("malformed XML"))
 		}
+		if _, ends := token.(xml.EndElement); ends {
+			depth--
+		}
 		element, ok := token.(xml.StartElement)
+		if ok {
+			depth++
+		}
+		if depth > maxDepth {
+			return nil, s.errorAt(begin, errors.New("malformed XML: nested too deeply"))
+		}
 		if !ok || element.Name.Local != "add" {
 			continue
 		}
