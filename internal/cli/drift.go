@@ -28,7 +28,9 @@ says what has come apart:
 Values are compared by fingerprints under a key that stays on this machine.
 Nothing is sent. docs/settings.md lists the files that are read.
 
-Two named environments may hold different values of one app: that alone is no
+Environments are guessed from file names, directories and profiles, under one
+name each: production, prd and live are prod, stage, stg, uat and preprod are
+staging, development is dev, qa is test. Two of them may hold different values of one app: that alone is no
 drift. Exit code 3 when no drift is seen but a file could not be read, or nothing
 was found.
 

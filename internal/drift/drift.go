@@ -25,7 +25,7 @@ const (
 // Place is one setting in one place.
 type Place struct {
 	Origin      string // file:line:column
-	Environment string // production, staging, ... or "" when unknown
+	Environment string // prod, staging, ... (one name each) or "" when unknown
 	TenantID    string // as written; "" when missing or a reference
 	ClientID    string
 	Fingerprint string // of the value; "" when there is none to compare
@@ -173,10 +173,10 @@ func shared(id string, own []Place, holders map[string][]string) []Finding {
 		if others := slices.DeleteFunc(slices.Clone(holders[print]), func(other string) bool { return other == id }); len(others) > 0 {
 			found = append(found, Finding{SharedValue, fmt.Sprintf("%s %s the value of app %s too: a secret belongs to one app, so one of them cannot sign in", origins(places), plural(places, "holds", "hold"), list(others))})
 		}
-		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "production" })
-		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "production" || p.Environment == "" })
+		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "prod" })
+		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "prod" || p.Environment == "" })
 		if production && len(outside) > 0 {
-			found = append(found, Finding{SharedValue, fmt.Sprintf("production's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
+			found = append(found, Finding{SharedValue, fmt.Sprintf("prod's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
 		}
 	}
 	return found

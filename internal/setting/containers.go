@@ -130,7 +130,8 @@ func (k *cluster) environment(namespace string, c *node) *node {
 	return all
 }
 
-func isCompose(base string) bool {
+func isCompose(name string) bool {
+	base := path.Base(name)
 	return (strings.HasPrefix(base, "docker-compose") || strings.HasPrefix(base, "compose")) && ext(".yml", ".yaml")(base)
 }
 

@@ -29,12 +29,15 @@ type session struct {
 	result    Result
 	manifests map[string][]*node // Kubernetes documents by directory
 	modules   map[string]*module // Terraform files by directory
-	included  map[string]bool    // files that a compose file reads
-	circles   map[string]bool    // compose services whose extends goes round
+	units     map[string][]*source
+	piles     map[string]*pile
+	included  map[string]bool // files of which a compose file takes what it names
+	imported  map[string]bool // files that a unit or a Spring file reads whole
+	circles   map[string]bool // compose services whose extends goes round
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_?file|configtree:|optional:file|import: *file`)
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
@@ -42,7 +45,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, imported: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}, units: map[string][]*source{}, piles: map[string]*pile{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -74,6 +77,8 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 	}
 	s.kubernetes()
 	s.terraform()
+	s.resolveUnits()
+	s.resolveLayers()
 	s.dropIncluded()
 	s.joinDirectories()
 	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
@@ -121,8 +126,8 @@ func (s *session) fail(name string, err error) {
 // file reads one file. One that was named is read whatever it is called: its
 // content then tells the kind.
 func (s *session) file(name string, given bool) {
-	base := strings.ToLower(path.Base(name))
-	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(base) })
+	lower := strings.ToLower(name)
+	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(lower) })
 	if i < 0 && !given {
 		return
 	}
@@ -171,13 +176,15 @@ func example(base string) bool {
 	return false
 }
 
-// dropIncluded leaves out what a file holds when a compose service that reads
-// the file was found with the same parts: it is one setting, not two.
+// dropIncluded leaves out what a file holds that another one reads: it is one
+// setting, not two. Of the .env beside a compose file only what a service takes
+// is left out.
 func (s *session) dropIncluded() {
 	parts := func(f Found) [3]Part { return [3]Part{f.Tenant, f.Client, f.Secret} }
 	used := map[Part]bool{}
+	including := func(f Found) bool { return slices.Contains([]string{"compose", "systemd", "spring"}, f.Consumer) }
 	for _, f := range s.result.Settings {
-		if f.Consumer != "compose" {
+		if !including(f) {
 			continue
 		}
 		for _, p := range parts(f) {
@@ -186,11 +193,11 @@ func (s *session) dropIncluded() {
 	}
 	s.result.Settings = slices.DeleteFunc(s.result.Settings, func(f Found) bool {
 		for _, p := range parts(f) {
-			if p.Set && (!s.included[p.File] || !used[p]) {
+			if p.Set && !s.imported[p.File] && (!s.included[p.File] || !used[p]) {
 				return false
 			}
 		}
-		return f.Consumer != "compose"
+		return !including(f)
 	})
 }
 

@@ -93,6 +93,19 @@ func fileKinds() []fileKind {
 			"deep":  {"<!-- ida:ClientId -->" + strings.Repeat("<a>", deep), "1:622: malformed XML: nested too deeply"},
 			"cross": {"<a>\n<add key='ida:ClientId' value='x'></b>", "2:"},
 		}},
+		{"run.sh", "export AZURE_TENANT_ID=<T>\nexport AZURE_CLIENT_ID=<C>\nexport AZURE_CLIENT_SECRET=\"<S>\"\n", map[string]malformed{
+			"cut":    {"export AZURE_CLIENT_ID=<C>\nexport AZURE_CLIENT_SECRET=\"<S>\n", "2:28: malformed script: a quote has no end"},
+			"single": {"AZURE_CLIENT_SECRET='<S>\n", "1:21: malformed script: a quote has no end"},
+			"C":      {"AZURE_CLIENT_SECRET=$'<S>\n", "1:21: malformed script: a quote has no end"},
+			"brace":  {"AZURE_CLIENT_SECRET=${X:-<S>\n", "1:22: malformed script: a bracket has no end"},
+			"ticks":  {"AZURE_CLIENT_SECRET=`<S>\n", "1:21: malformed script: a quote has no end"},
+			"deep":   {"AZURE_CLIENT_SECRET=" + strings.Repeat("$(", deep), "1:422: malformed script: nested too deeply"},
+			"braces": {"AZURE_CLIENT_SECRET=" + strings.Repeat("${x:-", deep), "1:1022: malformed script: nested too deeply"},
+		}},
+		{"a.service", "[Service]\nEnvironment=AZURE_TENANT_ID=<T> AZURE_CLIENT_ID=<C>\nEnvironment=\"AZURE_CLIENT_SECRET=<S>\"\n", map[string]malformed{
+			"quote":  {"[Service]\nEnvironment=AZURE_CLIENT_ID=<C> 'AZURE_CLIENT_SECRET=<S>\n", "2:66: malformed unit: a quote has no end; systemd ignores the line"},
+			"escape": {"[Service]\nEnvironment=AZURE_CLIENT_SECRET=<S>\\q\n", "2:73: malformed unit: a backslash starts an escape that systemd does not know; it ignores the line"},
+		}},
 		{"grafana.ini", "[auth.azuread]\nclient_id = <C>\nclient_secret = <S>\nauth_url = https://login.microsoftonline.com/<T>/v2.0\n", map[string]malformed{
 			"section": {"\n [auth.azuread\nclient_id = <C>\nclient_secret = <S>\n", "2:2: malformed line: the section has no ]"},
 			"blank":   {"[auth.azuread]\nclient_id <C>\n", "2:1: malformed line: client_id has no = behind it"},

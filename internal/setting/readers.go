@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ import (
 // knows the kinds.
 type reader struct {
 	kind  string
-	match func(base string) bool
+	match func(name string) bool
 	read  func(*session, *source) ([]Found, error)
 }
 
@@ -32,6 +33,8 @@ func ext(endings ...string) func(string) bool {
 func readers() []reader {
 	return []reader{
 		{"dotenv", isDotenv, readDotenv},
+		{"shell", isShell, readShell},
+		{"systemd", isUnit, readUnit},
 		{"json", ext(".json", ".jsonc"), readJSON},
 		{"compose", isCompose, readCompose},
 		{"yaml", ext(".yml", ".yaml"), readYAML},
@@ -43,6 +46,7 @@ func readers() []reader {
 }
 
 var (
+	shebang     = lazy(`^#![^\n]*\b(?:sh|bash|zsh|ksh|dash)\b`)
 	looksINI    = lazy(`(?m)^\[[^\[\]\n]+\]\s*$`)
 	looksDotenv = lazy(`(?m)^(?:export )?[A-Za-z_][A-Za-z0-9_]*=`)
 )
@@ -51,6 +55,8 @@ var (
 func kindOf(text string) string {
 	text = strings.TrimSpace(strings.TrimPrefix(text, mark))
 	switch {
+	case shebang().MatchString(text):
+		return "shell"
 	case strings.HasPrefix(text, "{"):
 		return "json"
 	case strings.HasPrefix(text, "<"):
@@ -63,8 +69,13 @@ func kindOf(text string) string {
 	return "yaml"
 }
 
-func isDotenv(base string) bool {
-	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list" || base == ".envrc"
+func isDotenv(name string) bool {
+	base := path.Base(name)
+	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list"
+}
+
+func isShell(name string) bool {
+	return ext(".sh", ".bash", ".zsh", ".ksh")(name) || slices.Contains([]string{".envrc", ".profile", ".bashrc", ".bash_profile", ".zshrc", ".zshenv", ".zprofile"}, path.Base(name))
 }
 
 // readDotenv reads as most libraries do. docker run --env-file takes lines as
@@ -170,9 +181,13 @@ func readYAML(session *session, s *source) ([]Found, error) {
 		case doc.get("jobs") != nil:
 			all = append(all, workflow(doc)...)
 		case strings.HasPrefix(base, "application") || strings.HasPrefix(base, "bootstrap"):
-			all = append(all, spring(s.name, doc)...)
+			session.spring(s, []*node{doc})
 		case strings.HasPrefix(base, "values"):
-			all = append(all, extract("helm", flatten(doc, nil, nil))...)
+			l := layer{name: s.name, overlay: helmOverlay(s.name), fields: flatten(doc, nil, nil)}
+			if l.overlay {
+				l.environment = environmentOf(s.name)
+			}
+			session.add("helm", "", l)
 		default:
 			all = append(all, extract("yaml", flatten(doc, nil, nil))...)
 		}
@@ -180,42 +195,10 @@ func readYAML(session *session, s *source) ([]Found, error) {
 	return all, nil
 }
 
-func readProperties(_ *session, s *source) ([]Found, error) {
+func readProperties(session *session, s *source) ([]Found, error) {
 	docs, err := parseProperties(s)
-	var all []Found
-	for _, doc := range docs {
-		all = append(all, spring(s.name, doc)...)
-	}
-	return all, err
-}
-
-var springFile = lazy(`^(?:application|bootstrap)-([^.]+)\.`)
-
-// spring reads one document of a Spring configuration. Its profile, from the
-// document or the file name, names the environment.
-func spring(name string, doc *node) []Found {
-	fields := flatten(doc, nil, nil)
-	for _, f := range fields {
-		fallback(f.value, springDefault())
-	}
-	profile := ""
-	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {
-		profile = m[1]
-	}
-	for _, f := range fields {
-		if key := strings.Join(f.keys, "."); key == "spring.config.activate.on-profile" || key == "spring.profiles" {
-			profile = f.value.text
-		}
-	}
-	all := extract("spring", fields)
-	for i := range all {
-		if profile != "" {
-			if all[i].Environment = environments[strings.ToLower(profile)]; all[i].Environment == "" {
-				all[i].Environment = profile
-			}
-		}
-	}
-	return all
+	session.spring(s, docs)
+	return nil, err
 }
 
 // workflow reads the azure/login steps and the env blocks of a GitHub workflow.
