@@ -76,7 +76,7 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	if err := run.means(client); err != nil {
 		return err
 	}
-	p.showUnread(result.Errors)
+	p.showUnread(result)
 	run.announce(jobs)
 	if p.json {
 		err = run.showJSON(ctx, result.Settings, jobs, index)

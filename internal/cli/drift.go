@@ -52,7 +52,7 @@ func (p *program) runDrift(ctx context.Context, paths []string) error {
 	if err != nil {
 		return err
 	}
-	p.showUnread(result.Errors)
+	p.showUnread(result)
 	key := p.memory(&diagnose.Means{})
 	var places []drift.Place
 	for _, f := range result.Settings {

@@ -21,19 +21,21 @@ const maxFile = 10 << 20
 type Result struct {
 	Settings []Found
 	Errors   []*Error
+	Passed   Passed
 }
 
 // session is one call of [Find].
 type session struct {
-	fsys      fs.FS
-	result    Result
-	manifests map[string][]*node // Kubernetes documents by directory
-	modules   map[string]*module // Terraform files by directory
-	units     map[string][]*source
-	piles     map[string]*pile
-	included  map[string]bool // files of which a compose file takes what it names
-	imported  map[string]bool // files that a unit or a Spring file reads whole
-	circles   map[string]bool // compose services whose extends goes round
+	fsys       fs.FS
+	result     Result
+	manifests  map[string][]*node // Kubernetes documents by directory
+	modules    map[string]*module // Terraform files by directory
+	units      map[string][]*source
+	piles      map[string]*pile
+	recognised map[string]string // files of unknown names: how they were known
+	included   map[string]bool   // files of which a compose file takes what it names
+	imported   map[string]bool   // files that a unit or a Spring file reads whole
+	circles    map[string]bool   // compose services whose extends goes round
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
@@ -45,7 +47,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, imported: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}, units: map[string][]*source{}, piles: map[string]*pile{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, imported: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}, units: map[string][]*source{}, piles: map[string]*pile{}, recognised: map[string]string{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -79,6 +81,7 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 	s.terraform()
 	s.resolveUnits()
 	s.resolveLayers()
+	s.checkRecognised()
 	s.dropIncluded()
 	s.joinDirectories()
 	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
@@ -129,6 +132,7 @@ func (s *session) file(name string, given bool) {
 	lower := strings.ToLower(name)
 	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(lower) })
 	if i < 0 && !given {
+		s.unnamed(name)
 		return
 	}
 	data, err := s.load(name)
@@ -145,10 +149,11 @@ func (s *session) file(name string, given bool) {
 		s.fail(name, err)
 		return
 	}
-	if i < 0 {
-		i = slices.IndexFunc(readers(), func(r reader) bool { return r.kind == kindOf(src.text) })
+	kind := kindOf(src.text)
+	if i >= 0 {
+		kind = readers()[i].kind
 	}
-	found, err := readers()[i].read(s, src)
+	found, err := s.readAs(kind, src)
 	if err != nil {
 		s.fail(name, err)
 	}
