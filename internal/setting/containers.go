@@ -58,6 +58,9 @@ func (k *cluster) add(doc *node, s *session) {
 	all := &node{kind: mapping, src: doc.src}
 	for _, item := range doc.get("data").children() {
 		n := *item
+		if item.kind == null {
+			n.kind = scalar // no bytes
+		}
 		if kind == "Secret" && item.kind == scalar && item.unresolved == "" {
 			decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(item.text), ""))
 			if err != nil {

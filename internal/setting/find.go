@@ -39,7 +39,7 @@ type session struct {
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_?file|configtree:|optional:file|import: *file`)
+var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env(ironment)?_?file|configtree:|optional:file|import: *file`)
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
