@@ -68,6 +68,7 @@ func (k *cluster) add(doc *node, s *session) {
 				continue
 			}
 			n.text = string(decoded)
+			vaultReference(&n)
 		}
 		all.items = append(all.items, &n)
 	}

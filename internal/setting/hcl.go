@@ -290,6 +290,7 @@ func (p *hclParser) quoted(n *node) error {
 		case rest[0] == '"':
 			p.at++
 			n.text, n.end = b.String(), p.at
+			vaultReference(n)
 			return nil
 		case rest[0] == '\\':
 			size := p.escape(rest, &b)

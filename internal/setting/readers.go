@@ -120,6 +120,7 @@ func dotenvNode(s *source, raw bool) *node {
 		if !raw && e.quote != '\'' {
 			expand(n, earlier)
 		}
+		vaultReference(n)
 		root.items, earlier[n.key] = append(root.items, n), n
 	}
 	return root

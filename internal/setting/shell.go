@@ -172,6 +172,7 @@ func (p *shellParser) word() (*node, string, error) {
 	if n.end == n.start && strings.HasPrefix(p.text[p.at:], "(") {
 		n.unresolved = "a list"
 	}
+	vaultReference(n)
 	if n.unresolved != "" {
 		n.text = ""
 	}

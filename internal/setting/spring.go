@@ -182,6 +182,7 @@ func (s *session) configTree(dir, below string, depth int) []field {
 		if rest, ok := strings.CutSuffix(n.text, "\n"); ok && !strings.Contains(rest, "\n") {
 			n.text = strings.TrimSuffix(rest, "\r")
 		}
+		vaultReference(n)
 		all = append(all, field{strings.Split(strings.ReplaceAll(key, "/", "."), "."), n})
 	}
 	return all

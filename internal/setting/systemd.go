@@ -182,9 +182,7 @@ func (u *unitReader) put(l *unitLine, begin, end int, word string) {
 	} else if strings.HasPrefix(raw[1:], key+"=") {
 		n.start, n.end = n.start+len(key)+2, n.end-1
 	}
-	if n.unresolved == "" {
-		reference(n)
-	}
+	vaultReference(n)
 	u.env.items = append(u.env.items, n)
 }
 
@@ -327,6 +325,7 @@ func parseSystemdEnv(s *source) []*node {
 			n.start++
 		}
 		n.end = n.start + len(strings.TrimRight(text[n.start:i], " \t\r\n"))
+		vaultReference(n)
 		all = append(all, n)
 	}
 	return all
