@@ -150,7 +150,7 @@ func TestAccuracy(t *testing.T) {
 // diagnoseSome breaks things in one lab, one after the other.
 func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 	draw := rand.New(rand.NewPCG(*scenarioSeed, stream))
-	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, RandomSeed: draw.Uint64() | 1, Profile: at.profile})
+	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, RandomSeed: draw.Uint64() | 1, Profile: at.profile, Strict: at.profile != entralab.ProfileCalm})
 	if err != nil {
 		t.Fatal(err)
 	}
