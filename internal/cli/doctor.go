@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/credsmith/credsmith/aadsts"
-	"github.com/credsmith/credsmith/internal/bytesview"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/explain"
@@ -142,7 +142,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 }
 
 func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) error {
-	c, err := p.doctorCase(f, args)
+	c, consumers, err := p.doctorCase(f, args)
 	if err != nil {
 		return err
 	}
@@ -174,25 +174,27 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err != nil {
 		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
 	}
-	return p.showReport(report, f.bytesOf(c.Setting.Value))
+	return p.showReport(viewed{report, f.bytesOf(c.Setting.Value), consumers})
 }
 
-// doctorCase puts the question together from flags, environment and files.
-func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error) {
+// doctorCase puts the question together from flags, environment and files, and
+// says what may have written the error that was seen.
+func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, []consumer.Match, error) {
 	var c diagnose.Case
 	if f.secretStdin && f.seen == "-" {
-		return c, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
+		return c, nil, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
 	}
 	if err := f.check(args); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	s, err := p.doctorSetting(f)
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	c = diagnose.Case{Setting: s, Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
-	c.Seen, err = p.seenError(f.seen)
-	return c, err
+	var consumers []consumer.Match
+	c.Seen, consumers, err = p.seenError(f.seen)
+	return c, consumers, err
 }
 
 func (f doctorFlags) check(args []string) error {
@@ -309,26 +311,31 @@ func (p *program) readSecret() (secret.Value, error) {
 	return secret.New(text), nil
 }
 
-// seenError reads the error that the user saw.
-func (p *program) seenError(file string) (*aadsts.Failure, error) {
+// seenError reads the error that the user saw. There is none in a text of a
+// consumer that is known to lose it.
+func (p *program) seenError(file string) (*aadsts.Failure, []consumer.Match, error) {
 	if file == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	data, err := p.readInput(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	data = text.UTF8(data)
+	consumers := consumer.Recognize(string(data))
 	for f := range aadsts.Find(data) {
-		return &f, nil
+		return &f, consumers, nil
 	}
 	// Some clients lose the code, and all but a trace of the answer.
 	for _, e := range explain.Text(data) {
 		if e.OAuthError != nil {
-			return &aadsts.Failure{OAuthError: *e.OAuthError}, nil
+			return &aadsts.Failure{OAuthError: *e.OAuthError}, consumers, nil
 		}
 	}
-	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
+	if len(consumers) > 0 && consumers[0].CodeLost {
+		return nil, consumers, nil
+	}
+	return nil, nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
 }
 
 // graphOrigin is the Graph that belongs to an authority.
@@ -423,15 +430,17 @@ func sayExperiment(e diagnose.Experiment) string {
 	return "signing in: " + string(e.Attempt.Purpose)
 }
 
-func (p *program) showReport(r diagnose.Report, bytes *bytesview.View) error {
+func (p *program) showReport(v viewed) error {
+	r := v.Report
 	unreachable := r.Verdict == diagnose.Inconclusive && r.Cause != nil && strings.HasPrefix(string(*r.Cause), "network-")
 	if p.json {
-		if err := p.writeJSON(viewed{r, bytes}); err != nil {
+		if err := p.writeJSON(v); err != nil {
 			return err
 		}
 	} else if !unreachable {
 		p.page().report(r)
-		p.page().bytes(bytes)
+		p.page().bytes(v.Bytes)
+		p.page().consumer("the error was written by", v.Consumers)
 	}
 	switch {
 	case unreachable:

@@ -6,16 +6,19 @@ import (
 	"strings"
 
 	"github.com/credsmith/credsmith/internal/bytesview"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/text"
 )
 
-// viewed is a report with the value's bytes, when --bytes asks for them.
+// viewed is a report with the value's bytes, when --bytes asks for them, and
+// with what wrote the error or reads the file.
 type viewed struct {
 	diagnose.Report
-	Bytes *bytesview.View `json:"bytes,omitempty"`
+	Bytes     *bytesview.View  `json:"bytes,omitempty"`
+	Consumers []consumer.Match `json:"consumer,omitempty"` // the likeliest first
 }
 
 // bytesOf is the view of a value that comes from no file.
