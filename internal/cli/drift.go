@@ -107,6 +107,9 @@ func (g page) drift(apps []drift.App) {
 		if len(app.Drift) == 0 {
 			g.line("  no drift")
 		}
+		for _, note := range app.Notes {
+			g.line("  %s", g.faint("note: "+clean(note)))
+		}
 	}
 }
 

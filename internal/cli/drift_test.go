@@ -120,8 +120,13 @@ func runProgram(t *testing.T, args ...string) (code int, stdout, stderr string) 
 	var out, errs bytes.Buffer
 	home := t.TempDir()
 	code = Run(t.Context(), args, Env{
-		LookupEnv: func(name string) (string, bool) { return home, name == "HOME" || name == "XDG_STATE_HOME" },
-		Stdin:     strings.NewReader(""), Stdout: &out, Stderr: &errs,
+		LookupEnv: func(name string) (string, bool) {
+			if name == "HOME" || name == "XDG_STATE_HOME" {
+				return home, true
+			}
+			return "", false
+		},
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 	})
 	return code, out.String(), errs.String()
 }
