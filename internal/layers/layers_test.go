@@ -53,6 +53,7 @@ var inside = map[string][]string{
 	"internal/bytesview":       {"internal/secret"},
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
+	"internal/settingtest":     {},
 	"internal/sink":            {"internal/secret"},
 	"internal/audit":           {},
 	"internal/rotate":          {"aadsts", "internal/audit", "internal/entra", "internal/secret", "internal/sink"},
