@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/credsmith/credsmith/internal/logscan"
+	"github.com/credsmith/credsmith/internal/logscan/unpack"
 )
 
 // logReader reads logs into a scan. A log that cannot be read is noted, and
@@ -102,57 +99,26 @@ func (r *logReader) file(ctx context.Context, name string) error {
 	if !info.Mode().IsRegular() {
 		return r.stream(ctx, name, f)
 	}
-	var magic [4]byte
-	n, err := f.ReadAt(magic[:], 0)
+	var head [unpack.Enough]byte
+	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if compression(magic[:n]) != "" {
+	if unpack.Sniff(head[:n]) != unpack.Plain {
 		return r.stream(ctx, name, f)
 	}
 	r.scan.Source(name)
 	return r.scan.File(ctx, name, f, info.Size())
 }
 
-// compression tells gzip and zstd by their first bytes.
-func compression(magic []byte) string {
-	switch {
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		return "gzip"
-	case len(magic) >= 4 && string(magic[:4]) == "\x28\xb5\x2f\xfd":
-		return "zstd"
-	}
-	return ""
-}
-
-// maxWindow is the most memory that a zstd frame may ask for.
-const maxWindow = 16 << 20
-
 func (r *logReader) stream(ctx context.Context, name string, in io.Reader) error {
 	r.scan.Source(name)
-	const size = 256 << 10
-	buffered := bufio.NewReaderSize(in, size)
-	magic, err := buffered.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	text, err := unpack.Reader(in)
+	if err != nil {
 		return err
 	}
-	switch compression(magic) {
-	case "gzip":
-		// It reads one member after the other.
-		unpacked, err := gzip.NewReader(buffered)
-		if err != nil {
-			return err
-		}
-		return r.scan.Reader(ctx, name, unpacked)
-	case "zstd":
-		unpacked, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return err
-		}
-		defer unpacked.Close()
-		return r.scan.Reader(ctx, name, unpacked)
-	}
-	return r.scan.Reader(ctx, name, buffered)
+	defer text.Close()
+	return r.scan.Reader(ctx, name, text)
 }
 
 // changes reads the files of --changes.

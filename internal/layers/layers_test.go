@@ -34,6 +34,8 @@ var inside = map[string][]string{
 	"internal/explain":         {"internal/diagnose", "aadsts"},
 	"internal/logscan":         {"internal/diagnose", "internal/logscan/kernel", "internal/secret", "aadsts"},
 	"internal/logscan/kernel":  {},
+	"internal/logscan/tail":    {"internal/logscan", "internal/logscan/unpack"},
+	"internal/logscan/unpack":  {},
 	"internal/request":         {"internal/entra", "internal/secret", "aadsts", "internal/text"},
 	"internal/setting":         {"internal/entra", "internal/secret", "internal/text"},
 	"internal/text":            {},
