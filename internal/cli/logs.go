@@ -21,6 +21,7 @@ type logsOptions struct {
 	apps, codes      []string
 	include, exclude []string
 	failOn           []string
+	follow           bool
 	changes          []string
 	report           string
 }
@@ -39,10 +40,11 @@ fingerprint and never printed.
 Without an argument it reads standard input. Times without a zone are taken as UTC.
 
 Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be read,
-130 interrupted.`,
+130 interrupted (with --follow, Ctrl-C is the usual end).`,
 		Example: `credsmith logs app.log
 credsmith logs /var/log/pods --include '*.log' --since 24h
 kubectl logs deploy/billing | credsmith logs -o json
+credsmith logs --follow /var/log/app.log
 credsmith logs app.log --changes changes.json --report report.html`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runLogs(cmd.Context(), args, o) },
@@ -54,6 +56,7 @@ credsmith logs app.log --changes changes.json --report report.html`,
 	flags.StringSliceVar(&o.codes, "code", nil, "only these codes, such as 7000215")
 	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
 	flags.StringSliceVar(&o.exclude, "exclude", nil, "in directories, no files that match")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "go on reading as the logs grow and are rotated; show incidents as they change; Ctrl-C ends with the summary")
 	flags.StringSliceVar(&o.changes, "changes", nil, "files or directories that say what was changed: Entra audit export, Kubernetes events, git log, deployments; JSON or CSV with a time")
 	flags.StringVar(&o.report, "report", "", "write the incidents to this HTML file as well")
 	flags.StringSliceVar(&o.failOn, "fail-on", []string{"any"}, "what exits 1: any, none, secrets, or classes such as secret_expired")
@@ -77,10 +80,8 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	// What is live is far less; this keeps the collector from letting it double.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryWanted))
 	reader := logReader{scan: logscan.New(options), include: o.include, exclude: o.exclude, stdin: p.Stdin}
-	for _, name := range args {
-		if err := reader.read(ctx, name); err != nil {
-			return err
-		}
+	if err := p.readLogs(ctx, &reader, args, o.follow); err != nil {
+		return err
 	}
 	result := reader.scan.Result()
 	result.Explain(reader.changes(ctx, o.changes, options.Now))
@@ -88,12 +89,8 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	if err := saveLogsReport(o.report, result); err != nil {
 		return err
 	}
-	if p.json {
-		if err := p.writeJSON(result); err != nil {
-			return err
-		}
-	} else {
-		p.page().logs(result)
+	if err := p.showLogs(result, o.follow); err != nil {
+		return err
 	}
 	switch {
 	case logsFail(result, o.failOn):
@@ -101,6 +98,32 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	case len(result.Errors) > 0:
 		return found{exitCannotTell}
 	}
+	return nil
+}
+
+func (p *program) readLogs(ctx context.Context, reader *logReader, names []string, follow bool) error {
+	if follow {
+		if slices.Contains(names, "-") {
+			return usage("leave out --follow: a pipe is read until it ends", "standard input cannot be followed")
+		}
+		return reader.follow(ctx, names, p.followed())
+	}
+	for _, name := range names {
+		if err := reader.read(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) showLogs(r logscan.Result, follow bool) error {
+	switch {
+	case p.json && follow:
+		return p.writeJSONLine(map[string]any{"event": "summary", "at": time.Now().UTC(), "result": r})
+	case p.json:
+		return p.writeJSON(r)
+	}
+	p.page().logs(r)
 	return nil
 }
 

@@ -44,6 +44,14 @@ type Incident struct {
 	Next          string           `json:"next"`
 }
 
+// LastSeen is the time of the last failure as text, or "unknown".
+func (in Incident) LastSeen() string {
+	if in.Last == nil {
+		return "unknown"
+	}
+	return in.Last.Format(time.DateTime + "Z")
+}
+
 type incidentKey struct{ app, class string }
 
 type incident struct {
@@ -135,11 +143,12 @@ func (s *Scan) results() []Incident {
 }
 
 func (s *Scan) result(in *incident) Incident {
-	r := Incident{AppID: in.key.app, Class: in.key.class, Failures: in.failures, Files: in.files,
+	r := Incident{AppID: in.key.app, Class: in.key.class, Failures: in.failures, Files: maps.Clone(in.files),
 		Codes: slices.Sorted(maps.Keys(in.codes)), Rate: in.rate(), Evidence: []string{}, Changes: []Change{}, Likely: []string{},
 		Next: "credsmith doctor, with the setting of this app, names the one cause and proves it"}
 	if !in.first.IsZero() {
-		r.First, r.Last, r.Started = &in.first, &in.last, &in.first
+		first, last, started := in.first, in.last, in.first
+		r.First, r.Last, r.Started = &first, &last, &started
 		r.StartedWithin = s.startedWithin(in)
 	}
 	r.Pattern, r.Evidence = s.pattern(in)

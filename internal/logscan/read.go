@@ -15,9 +15,9 @@ import (
 
 // read parses one piece of a source. p starts at position base; events that
 // start outside [from, to) belong to another piece.
-func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, to int64) {
+func (s *Scan) read(src *source, p []byte, base int64, hits []kernel.Hit, from, to int64) {
 	s.occurrencesIn(p, base, hits)
-	s.secretsIn(name, p, base, hits)
+	s.secretsIn(src.name, p, base, hits)
 	var spans []span
 	for f := range aadsts.Find(p) {
 		spans = append(spans, span{f.Start, f.End})
@@ -25,7 +25,7 @@ func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, 
 		if at < from || at >= to || f.Code == 0 && !clientRefused(f.OAuthError) {
 			continue
 		}
-		s.add(name, p, base, f)
+		s.add(src, p, base, f)
 	}
 	for _, h := range hits {
 		i := int(h.Pos - base)
@@ -33,7 +33,7 @@ func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, 
 			continue
 		}
 		if f, ok := lone(p, i, h.Kind, spans); ok {
-			s.add(name, p, base, f)
+			s.add(src, p, base, f)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func continues(line []byte) bool {
 }
 
 // add counts a failure, unless it was counted before.
-func (s *Scan) add(name string, p []byte, base int64, f aadsts.Failure) {
+func (s *Scan) add(src *source, p []byte, base int64, f aadsts.Failure) {
 	written, start := s.record(p, f.Start)
 	record := int64(-1)
 	if start >= 0 {
@@ -183,18 +183,18 @@ func (s *Scan) add(name string, p []byte, base int64, f aadsts.Failure) {
 	if at.IsZero() {
 		at = written
 	}
-	if s.again(name, record, at, f) {
+	if s.again(src.id, record, at, f) {
 		return
 	}
 	if !s.wants(f, at) {
 		return
 	}
-	s.count(name, at, f)
+	s.count(src.name, at, f)
 }
 
 // again reports whether a failure was told before: with the same trace id, else
 // the same correlation id and time, else by the same record of the same log.
-func (s *Scan) again(name string, record int64, at time.Time, f aadsts.Failure) bool {
+func (s *Scan) again(log string, record int64, at time.Time, f aadsts.Failure) bool {
 	var seen bool
 	switch {
 	case f.TraceID != "":
@@ -206,8 +206,8 @@ func (s *Scan) again(name string, record int64, at time.Time, f aadsts.Failure) 
 		return seen
 	}
 	where := strconv.FormatInt(record, 10)
-	same := s.seen.add(s.key("record", name, where, strconv.Itoa(f.Code), f.AppID))
-	any := s.seen.add(s.key("record", name, where))
+	same := s.seen.add(s.key("record", log, where, strconv.Itoa(f.Code), f.AppID))
+	any := s.seen.add(s.key("record", log, where))
 	if f.TraceID == "" && f.CorrelationID == "" {
 		return same || f.Code == 0 && any
 	}

@@ -94,6 +94,9 @@ func New(opts Options) *Scan {
 // no failures.
 func (s *Scan) Source(name string) { s.sources = append(s.sources, name) }
 
+// Failures returns how many were counted so far.
+func (s *Scan) Failures() int64 { return s.failures }
+
 func (s *Scan) code(code int) *CodeCount {
 	c := s.codes[code]
 	if c == nil {

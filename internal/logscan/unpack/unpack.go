@@ -44,7 +44,7 @@ const maxWindow = 16 << 20
 // Reader reads the text of r. Gzip members and zstd frames follow one another
 // as often as they like. Close it to give its memory back; r stays open.
 func Reader(r io.Reader) (io.ReadCloser, error) {
-	const size = 256 << 10
+	const size = 64 << 10
 	return reader(bufio.NewReaderSize(r, size), true)
 }
 
