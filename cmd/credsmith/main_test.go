@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"lab": cmdLab, "app": cmdApp, "portal": cmdControl("/control/portal"), "clock": cmdControl("/control/clock"),
 			"delay": cmdControl("/control/delay"), "badserver": cmdBadServer, "json": cmdJSON,
+			"fill": cmdFill, "certificate": cmdCertificate, "aztoken": cmdAzToken, "person": cmdPerson,
 		},
 	})
 }

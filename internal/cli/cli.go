@@ -12,6 +12,7 @@ import (
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/entra"
 )
 
@@ -64,6 +65,7 @@ type program struct {
 	json    bool
 	noColor bool
 	verbose bool
+	config  configFlag
 }
 
 // Run runs one command line and returns the exit code.
@@ -137,10 +139,11 @@ credsmith doctor`,
 	root.PersistentFlags().StringP("output", "o", "text", "output format: text or json")
 	root.PersistentFlags().BoolVar(&p.noColor, "no-color", false, "no colour, also on a terminal")
 	root.PersistentFlags().BoolVarP(&p.verbose, "verbose", "v", false, "say on standard error what is being done")
+	root.PersistentFlags().StringVar(&p.config.name, "config", "", "configuration file (default "+config.DefaultFile+" if there is one)")
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("run "+cmd.CommandPath()+" --help", "%w", err)
 	})
-	root.AddCommand(p.demo(), p.explain(), p.doctor(), p.drift(), p.request(), p.logs(), p.lab(), p.version())
+	root.AddCommand(p.demo(), p.explain(), p.doctor(), p.drift(), p.request(), p.logs(), p.lab(), p.configCommand(), p.version())
 	return root
 }

@@ -36,6 +36,7 @@ type doctorFlags struct {
 	secretStdin                    bool
 	authority, scope, seen, try    string
 	graph, graphSet, offline, fast bool
+	deviceCode                     bool
 	bytes                          bool
 	maxTries                       int
 	wait                           time.Duration
@@ -57,10 +58,11 @@ The setting comes from AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET
 (or ARM_…); flags go first. A secret is never taken from the command line. It
 is taken byte for byte, but for one line break at the end of standard input.
 
-The operator identity comes from CREDSMITH_OPERATOR_TENANT_ID, _CLIENT_ID,
-_CLIENT_SECRET and _AUTHORITY_HOST, never from the setting. It needs
-Application.Read.All, and AuditLog.Read.All to see who removed a secret.
-CREDSMITH_GRAPH_URL names another Graph.
+The operator identity is what credsmith itself asks the directory with, never
+the setting's: that of the configuration file, else CREDSMITH_OPERATOR_TENANT_ID,
+_CLIENT_ID, _CLIENT_SECRET and _AUTHORITY_HOST; with --graph also the user of az
+login; with --device-code a person with a browser. docs/operator.md says what
+each permission adds. CREDSMITH_GRAPH_URL names another Graph.
 
 With --from it diagnoses every setting found in files: .env, appsettings.json,
 Spring, compose, Kubernetes, Terraform and others (docs/settings.md lists them).
@@ -79,6 +81,10 @@ credsmith doctor
 
 # with the directory's evidence, as JSON
 credsmith doctor --graph -o json
+
+# as yourself: the user of az login, or signed in with a browser
+credsmith doctor --graph
+credsmith doctor --device-code
 
 # a secret mounted as a file
 credsmith doctor --secret-file /run/secrets/entra
@@ -111,6 +117,7 @@ credsmith doctor --bytes`,
 	}
 	f.define(cmd.Flags())
 	cmd.MarkFlagsMutuallyExclusive("secret-env", "secret-file", "secret-stdin")
+	cmd.MarkFlagsMutuallyExclusive("device-code", "no-network")
 	return cmd
 }
 
@@ -126,6 +133,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.seen, "error", "", "file with the error that was seen, or - for standard input")
 	flags.StringVar(&f.try, "try", "", "use the token once: graph")
 	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
+	flags.BoolVar(&f.deviceCode, "device-code", false, "ask the directory as a person who signs in with a browser")
 	flags.BoolVar(&f.bytes, "bytes", false, "show the value as it will be sent, masked but for what is wrong with it")
 	flags.BoolVar(&f.offline, "no-network", false, "ask nobody, only read the setting")
 	flags.IntVar(&f.maxTries, "max-tries", diagnose.DefaultMaxTries, "token requests at most, for each setting")
@@ -146,9 +154,14 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if f.fast {
 		means.Pace = 0
 	}
-	if means.Reader, err = p.reader(f, client, &c); err != nil {
+	dir, err := p.directory(ctx, f, client)
+	if err != nil {
 		return err
 	}
+	if means.Reader, err = dir.reader(ctx, c.Setting.TenantID); err != nil {
+		return err
+	}
+	c.KnownTenants = dir.tenants()
 	if c.Try, means.Resource, err = p.resource(f, c, client, args); err != nil {
 		return err
 	}
@@ -316,58 +329,6 @@ func (p *program) seenError(file string) (*aadsts.Failure, error) {
 		}
 	}
 	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
-}
-
-// reader returns the directory as the operator sees it, nil if there is none.
-func (p *program) reader(f doctorFlags, client *http.Client, c *diagnose.Case) (diagnose.Reader, error) {
-	wanted := f.graph || !f.graphSet
-	if f.offline || !wanted || !f.graph && p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" {
-		return nil, nil
-	}
-	op, err := p.operator()
-	if err != nil {
-		return nil, err
-	}
-	origin, err := p.graphOrigin(op.Authority)
-	if err != nil {
-		return nil, err
-	}
-	reader, err := graph.New(origin, op, client)
-	if err != nil {
-		return nil, usage("check CREDSMITH_OPERATOR_TENANT_ID and the others", "%w", err)
-	}
-	c.KnownTenants = append(c.KnownTenants, op.TenantID)
-	return reader, nil
-}
-
-// operator is the identity that credsmith itself signs in with. No part of it
-// ever comes from the setting.
-func (p *program) operator() (graph.Operator, error) {
-	var missing []string
-	read := func(name string) string {
-		v, ok := p.LookupEnv(name)
-		if !ok || v == "" {
-			missing = append(missing, name)
-		}
-		return v
-	}
-	op := graph.Operator{
-		TenantID: read("CREDSMITH_OPERATOR_TENANT_ID"), ClientID: read("CREDSMITH_OPERATOR_CLIENT_ID"),
-		Value: secret.New(read("CREDSMITH_OPERATOR_CLIENT_SECRET")),
-	}
-	if len(missing) > 0 {
-		return op, usage("set it, or run with --graph=false", "the operator identity is incomplete: %s not set", strings.Join(missing, " and "))
-	}
-	host := p.get("CREDSMITH_OPERATOR_AUTHORITY_HOST")
-	if host == "" {
-		host = entra.DefaultAuthority
-	}
-	origin, err := entra.Origin(host)
-	if err != nil {
-		return op, usage("name a login host as https://login.microsoftonline.com", "CREDSMITH_OPERATOR_AUTHORITY_HOST: %w", err)
-	}
-	op.Authority = origin
-	return op, nil
 }
 
 // graphOrigin is the Graph that belongs to an authority.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,9 +72,10 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	run.key = p.memory(&run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
-	if err := run.means(client); err != nil {
+	if run.directory, err = p.directory(ctx, f, client); err != nil {
 		return err
 	}
+	run.known.tenants = append(run.directory.tenants(), run.known.tenants...)
 	p.showUnread(result.Errors)
 	run.announce(jobs)
 	if p.json {
@@ -113,19 +113,11 @@ type fromRun struct {
 	known        neighbours
 	pace         *pacer
 	base         diagnose.Means
+	directory    *directory
 	key          secret.Key
 	signIn       func(authority string) diagnose.SignIn
 	says         sync.Mutex // around standard error
 	broken, open bool
-}
-
-// means makes what all diagnoses share: the directory, read with one sign-in.
-func (r *fromRun) means(client *http.Client) error {
-	var c diagnose.Case
-	reader, err := r.reader(r.flags, client, &c)
-	r.base.Reader = reader
-	r.known.tenants = append(c.KnownTenants, r.known.tenants...)
-	return err
 }
 
 func (r *fromRun) announce(jobs []*job) {
@@ -172,6 +164,10 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
 	}
 	means := r.base
+	var err error
+	if means.Reader, err = r.directory.reader(ctx, j.setting.TenantID); err != nil {
+		return diagnose.Report{}, err
+	}
 	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))
 	if r.verbose {
 		means.Progress = func(e diagnose.Experiment) {

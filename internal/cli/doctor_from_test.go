@@ -76,7 +76,7 @@ func testRun(f *fakeSignIn, fast bool, out io.Writer) *fromRun {
 	f.sent = map[string][]time.Time{}
 	return &fromRun{
 		program: &program{Env: Env{LookupEnv: func(string) (string, bool) { return "", false }, Stdout: out, Stderr: io.Discard}, json: true},
-		flags:   doctorFlags{maxTries: 12}, pace: newPacer(fast), key: secret.NewKey(),
+		flags:   doctorFlags{maxTries: 12}, pace: newPacer(fast), key: secret.NewKey(), directory: &directory{},
 		signIn: func(string) diagnose.SignIn { return f },
 	}
 }

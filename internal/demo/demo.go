@@ -15,6 +15,7 @@ import (
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/token"
@@ -105,12 +106,12 @@ func open(ctx context.Context, a Audience) (*stage, error) {
 	}
 	s := &stage{lab: lab, dir: dir, audience: a}
 	op := lab.Operator()
-	s.operator, err = graph.New(lab.GraphURL(), graph.Operator{
-		TenantID: op.TenantID, ClientID: op.ClientID, Value: secret.New(op.Secrets[0].Value.Reveal()), Authority: lab.AuthorityURL(),
-	}, wire.Wrap(lab.Transport()))
+	client := wire.Wrap(lab.Transport())
+	identity, err := operator.Place{TenantID: op.TenantID, Authority: lab.AuthorityURL(), Graph: lab.GraphURL(), HTTP: client}.Secret(op.ClientID, secret.New(op.Secrets[0].Value.Reveal()))
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.operator = graph.New(lab.GraphURL(), identity.TenantID, identity.Credential, client)
 	return s, nil
 }
 
@@ -182,7 +183,7 @@ func (s *stage) write(a app, key string, value secret.Value) error {
 // mint makes a new secret through Graph and puts it into the app's file.
 func (s *stage) mint(ctx context.Context, a app) (string, error) {
 	s.audience.Doing("minting a secret for " + a.DisplayName)
-	made, value, err := s.operator.Mint(ctx, a.ObjectID, "credsmith demo", s.lab.Now().AddDate(0, 0, 90))
+	made, value, err := s.operator.Mint(ctx, entra.OnApplication, a.ObjectID, "credsmith demo", s.lab.Now().AddDate(0, 0, 90))
 	if err != nil {
 		return "", err
 	}

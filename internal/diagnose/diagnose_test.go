@@ -16,6 +16,7 @@ import (
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/token"
 	"github.com/credsmith/credsmith/internal/wire"
@@ -88,11 +89,12 @@ func (b *bench) run(c diagnose.Case, withDirectory bool) diagnose.Report {
 	m := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Records: b.records, Pace: time.Second, Resource: graph.Resource{Origin: b.lab.GraphURL(), HTTP: client}}
 	if withDirectory {
 		op := b.lab.Operator()
-		reader, err := graph.New(b.lab.GraphURL(), graph.Operator{TenantID: op.TenantID, ClientID: op.ClientID, Value: secret.New(op.Secrets[0].Value.Reveal()), Authority: b.lab.AuthorityURL()}, wire.Wrap(b.lab.Transport()))
+		plain := wire.Wrap(b.lab.Transport())
+		identity, err := operator.Place{TenantID: op.TenantID, Authority: b.lab.AuthorityURL(), Graph: b.lab.GraphURL(), HTTP: plain}.Secret(op.ClientID, secret.New(op.Secrets[0].Value.Reveal()))
 		if err != nil {
 			b.Fatal(err)
 		}
-		m.Reader = reader
+		m.Reader = graph.New(b.lab.GraphURL(), identity.TenantID, identity.Credential, plain)
 	}
 	b.tokens = 0
 	r, err := diagnose.Run(b.Context(), c, m)

@@ -13,15 +13,17 @@ type Cloud struct {
 	Authority string // origin of the token service
 	Graph     string // origin of Microsoft Graph
 	Portal    string
+	// VaultSuffix is what the host names of Key Vaults end with.
+	VaultSuffix string
 }
 
 // Clouds are the clouds in service. The first is the default.
 // Source: Microsoft, "National clouds".
 func Clouds() []Cloud {
 	return []Cloud{
-		{"public", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://entra.microsoft.com"},
-		{"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://entra.microsoft.us"},
-		{"china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", "https://entra.microsoftonline.cn"},
+		{"public", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://entra.microsoft.com", "vault.azure.net"},
+		{"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://entra.microsoft.us", "vault.usgovcloudapi.net"},
+		{"china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", "https://entra.microsoftonline.cn", "vault.azure.cn"},
 	}
 }
 

@@ -46,6 +46,7 @@ type App struct {
 	Created          time.Time
 	DeletedAt        time.Time // zero while it lives
 	Disabled         bool      // of the application itself
+	Audience         string    // signInAudience: AzureADMyOrg, PersonalMicrosoftAccount, …; "" when not read
 	ServicePrincipal *ServicePrincipal
 	Credentials      []Credential // of the application and of its service principal
 }

@@ -2,14 +2,11 @@ package graph
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/credsmith/credsmith/internal/entra"
-	"github.com/credsmith/credsmith/internal/secret"
 )
 
 // passwordCredential is the credential's record as Graph has it.
@@ -37,6 +34,7 @@ type application struct {
 	CreatedDateTime     time.Time            `json:"createdDateTime"`
 	DeletedDateTime     time.Time            `json:"deletedDateTime"`
 	IsDisabled          bool                 `json:"isDisabled"`
+	SignInAudience      string               `json:"signInAudience"`
 	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
 }
 
@@ -45,12 +43,13 @@ type servicePrincipal struct {
 	AppID               string               `json:"appId"`
 	DisplayName         string               `json:"displayName"`
 	AccountEnabled      bool                 `json:"accountEnabled"`
+	Owner               string               `json:"appOwnerOrganizationId"`
 	PasswordCredentials []passwordCredential `json:"passwordCredentials"`
 }
 
 const (
-	appFields = "$select=id,appId,displayName,createdDateTime,isDisabled,passwordCredentials"
-	spFields  = "$select=id,appId,displayName,accountEnabled,passwordCredentials"
+	appFields = "$select=id,appId,displayName,createdDateTime,isDisabled,signInAudience,passwordCredentials"
+	spFields  = "$select=id,appId,displayName,accountEnabled,appOwnerOrganizationId,passwordCredentials"
 )
 
 // app joins the two objects of one client id; either may be nil, not both.
@@ -65,7 +64,7 @@ func (c *Client) app(a *application, sp *servicePrincipal) *entra.App {
 	}
 	if a != nil {
 		app.ObjectID, app.ClientID, app.DisplayName = a.ID, a.AppID, a.DisplayName
-		app.Created, app.DeletedAt, app.Disabled = a.CreatedDateTime.UTC(), a.DeletedDateTime.UTC(), a.IsDisabled
+		app.Created, app.DeletedAt, app.Disabled, app.Audience = a.CreatedDateTime.UTC(), a.DeletedDateTime.UTC(), a.IsDisabled, a.SignInAudience
 		for _, p := range a.PasswordCredentials {
 			app.Credentials = append(app.Credentials, p.credential(entra.OnApplication))
 		}
@@ -156,27 +155,4 @@ func (c *Client) WithHint(ctx context.Context, hint string) ([]entra.App, error)
 		}
 	}
 	return found, nil
-}
-
-// Mint adds a client secret to an application and returns it with its value,
-// which nobody can ask for again. The request is sent once: it has no
-// idempotency key, and a second one would make a second secret.
-func (c *Client) Mint(ctx context.Context, objectID, displayName string, end time.Time) (entra.Credential, secret.Value, error) {
-	type request struct {
-		DisplayName string    `json:"displayName"`
-		EndDateTime time.Time `json:"endDateTime"`
-	}
-	var made struct {
-		passwordCredential
-		SecretText string `json:"secretText"`
-	}
-	err := c.do(withoutRetries(ctx), http.MethodPost, "/v1.0/applications/"+url.PathEscape(objectID)+"/addPassword",
-		map[string]request{"passwordCredential": {displayName, end.UTC()}}, &made)
-	if err != nil {
-		return entra.Credential{}, secret.Value{}, err
-	}
-	if made.SecretText == "" || made.KeyID == "" {
-		return entra.Credential{}, secret.Value{}, fmt.Errorf("add a secret to %s: Graph's answer holds no value: look for a secret named %q and remove it", objectID, displayName)
-	}
-	return made.credential(entra.OnApplication), secret.New(made.SecretText), nil
 }

@@ -11,55 +11,38 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/credsmith/credsmith/aadsts"
-	"github.com/credsmith/credsmith/internal/entra"
-	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/wire"
 )
-
-// Operator is the identity that credsmith itself signs in with.
-type Operator struct {
-	TenantID  string
-	ClientID  string
-	Value     secret.Value
-	Authority string // origin
-}
 
 // Client is Microsoft Graph as one operator sees it.
 type Client struct {
 	origin   string
 	tenantID string
 	pipeline runtime.Pipeline
+	token    func(context.Context) (azcore.AccessToken, error)
 }
 
-// New returns a client of the Graph at an origin. It signs in on first use.
-func New(origin string, op Operator, client *http.Client) (*Client, error) {
-	_, known := entra.CloudOf(op.Authority)
-	options := policy.ClientOptions{
-		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: op.Authority},
-		Transport: client,
-	}
-	credential, err := azidentity.NewClientSecretCredential(op.TenantID, op.ClientID, op.Value.Reveal(), &azidentity.ClientSecretCredentialOptions{
-		ClientOptions: options,
-		// Only Microsoft's own hosts know themselves; asking them about a
-		// private authority would fail, and tell them of it.
-		DisableInstanceDiscovery: !known,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("use the operator identity %s: %w", op.ClientID, err)
-	}
+// New returns a client of the Graph at an origin, for the tenant that a
+// credential signs in to. It signs in on first use.
+func New(origin, tenantID string, credential azcore.TokenCredential, client *http.Client) *Client {
 	bearer := runtime.NewBearerTokenPolicy(credential, []string{origin + "/.default"}, nil)
 	return &Client{
-		origin: origin, tenantID: op.TenantID,
+		origin: origin, tenantID: tenantID,
+		token: func(ctx context.Context) (azcore.AccessToken, error) {
+			return credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{origin + "/.default"}})
+		},
 		pipeline: runtime.NewPipeline("credsmith", "", runtime.PipelineOptions{PerRetry: []policy.Policy{bearer}}, &policy.ClientOptions{Transport: client}),
-	}, nil
+	}
 }
 
 // TenantID returns the operator's tenant.
@@ -72,6 +55,8 @@ type Error struct {
 	Code      string // Graph's error code, or AADSTS…
 	Message   string
 	RequestID string
+	// RetryAfter is how long Graph asks to wait; 0 if it does not say.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -103,43 +88,49 @@ func (c *Client) get(ctx context.Context, path string, out any) error {
 }
 
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
+	_, err := c.send(ctx, method, path, in, out)
+	return err
+}
+
+// send also returns the head of the answer; nil when none came.
+func (c *Client) send(ctx context.Context, method, path string, in, out any) (http.Header, error) {
 	address := path
 	if strings.HasPrefix(path, "/") {
 		address = c.origin + path
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme+"://"+u.Host != c.origin {
-		return &Error{Op: method + " " + c.origin, Code: "ForeignLink", Message: "the answer points to another host, which is not followed"}
+		return nil, &Error{Op: method + " " + c.origin, Code: "ForeignLink", Message: "the answer points to another host, which is not followed"}
 	}
 	op := method + " " + u.Path
 	req, err := runtime.NewRequest(ctx, method, address)
 	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	if in != nil {
 		if err := runtime.MarshalAsJSON(req, in); err != nil {
-			return fmt.Errorf("%s: %w", op, err)
+			return nil, fmt.Errorf("%s: %w", op, err)
 		}
 	}
 	resp, err := c.pipeline.Do(req)
 	if err != nil {
-		return c.trouble(ctx, op, err)
+		return nil, c.trouble(ctx, op, err)
 	}
 	defer resp.Body.Close()
 	body, err := runtime.Payload(resp)
 	if err != nil {
-		return wire.Unreachable(wire.Address(u), err)
+		return resp.Header, wire.Unreachable(wire.Address(u), err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return refusal(op, resp.StatusCode, body)
+		return resp.Header, refusal(op, resp, body)
 	}
 	if out == nil {
-		return nil
+		return resp.Header, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return wire.NotEntra(wire.Address(u), "the answer is not the JSON that Graph sends")
+		return resp.Header, wire.NotEntra(wire.Address(u), "the answer is not the JSON that Graph sends")
 	}
-	return nil
+	return resp.Header, nil
 }
 
 // trouble tells a refused sign-in of the operator from a broken connection.
@@ -152,10 +143,20 @@ func (c *Client) trouble(ctx context.Context, op string, err error) error {
 			return &Error{Op: "sign in as the operator", Code: fmt.Sprintf("AADSTS%d", f.Code), Message: f.Message}
 		}
 	}
+	// What credentials say that cannot even try, such as a managed identity
+	// away from Azure.
+	if _, asked := errors.AsType[*azidentity.AuthenticationFailedError](err); !asked {
+		if unavailable, ok := errors.AsType[interface {
+			error
+			NonRetriable()
+		}](err); ok {
+			return &Error{Op: "sign in as the operator", Code: "NoToken", Message: strings.Join(strings.Fields(unavailable.Error()), " ")}
+		}
+	}
 	return fmt.Errorf("%s: %w", op, wire.Unreachable(c.origin, err))
 }
 
-func refusal(op string, status int, body []byte) error {
+func refusal(op string, resp *http.Response, body []byte) error {
 	var envelope struct {
 		Error struct {
 			Code, Message string
@@ -164,11 +165,26 @@ func refusal(op string, status int, body []byte) error {
 			} `json:"innerError"`
 		}
 	}
-	e := &Error{Op: op, Status: status, Code: http.StatusText(status)}
+	e := &Error{Op: op, Status: resp.StatusCode, Code: http.StatusText(resp.StatusCode), RetryAfter: retryAfter(resp.Header)}
 	if json.Unmarshal(body, &envelope) == nil && envelope.Error.Code != "" {
 		e.Code, e.Message, e.RequestID = envelope.Error.Code, envelope.Error.Message, envelope.Error.InnerError.RequestID
 	}
 	return e
+}
+
+// retryAfter reads how long to wait: seconds or a date. What makes no sense
+// counts as not said.
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if s, err := strconv.Atoi(text); err == nil && s > 0 {
+		return min(time.Duration(s)*time.Second, 24*time.Hour)
+	}
+	at, err := http.ParseTime(text)
+	now, nowErr := http.ParseTime(h.Get("Date"))
+	if err == nil && nowErr == nil && at.After(now) {
+		return min(at.Sub(now), 24*time.Hour)
+	}
+	return 0
 }
 
 // maxPages bounds a listing: at 999 apps a page it is more than any tenant has.

@@ -15,6 +15,7 @@ import (
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/wire"
 )
@@ -45,13 +46,12 @@ func newRig(t testing.TB) *rig {
 
 func (r *rig) as(app entralab.App) *graph.Client {
 	r.Helper()
-	client, err := graph.New(r.lab.GraphURL(), graph.Operator{
-		TenantID: app.TenantID, ClientID: app.ClientID, Value: secret.New(app.Secrets[0].Value.Reveal()), Authority: r.lab.AuthorityURL(),
-	}, wire.Wrap(r))
+	client := wire.Wrap(r)
+	identity, err := operator.Place{TenantID: app.TenantID, Authority: r.lab.AuthorityURL(), Graph: r.lab.GraphURL(), HTTP: client}.Secret(app.ClientID, secret.New(app.Secrets[0].Value.Reveal()))
 	if err != nil {
 		r.Fatal(err)
 	}
-	return client
+	return graph.New(r.lab.GraphURL(), identity.TenantID, identity.Credential, client)
 }
 
 func (r *rig) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -107,7 +107,7 @@ func TestMintAndChanges(t *testing.T) {
 	r := newRig(t)
 	app := r.app("billing")
 	end := r.lab.Now().Add(90 * 24 * time.Hour).Truncate(time.Second)
-	made, value, err := r.client.Mint(t.Context(), app.ObjectID, "made, here]", end)
+	made, value, err := r.client.Mint(t.Context(), entra.OnApplication, app.ObjectID, "made, here]", end)
 	if err != nil || value.IsEmpty() || made.Hint != value.Shape().Hint || !made.End.Equal(end) {
 		t.Fatalf("Mint = %+v, %v", made, err)
 	}
@@ -142,7 +142,7 @@ func TestMintOnce(t *testing.T) {
 			}
 			return nil
 		}
-		_, _, err := r.client.Mint(t.Context(), app.ObjectID, "x", r.lab.Now())
+		_, _, err := r.client.Mint(t.Context(), entra.OnApplication, app.ObjectID, "x", r.lab.Now())
 		sent := 0
 		for _, request := range r.requests {
 			if strings.HasSuffix(request, "/addPassword") {

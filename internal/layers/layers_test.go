@@ -54,6 +54,14 @@ var inside = map[string][]string{
 	"internal/bytesview":       {"internal/secret"},
 	"internal/standin":         {"internal/request"},
 	"internal/consumer":        {},
+	"internal/sink":            {"internal/secret"},
+	"internal/audit":           {},
+	"internal/rotate":          {"aadsts", "internal/audit", "internal/entra", "internal/secret", "internal/sink"},
+	"internal/store":           {"internal/audit", "internal/rotate", "internal/secret"},
+	"internal/operator":        {"internal/entra", "internal/secret"},
+	"internal/config":          {"internal/entra", "internal/secret", "internal/text"},
+	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
+	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }
 
 // never lists what a package must not reach, directly or through others.
@@ -69,10 +77,14 @@ var never = map[string][]string{
 	"internal/logscan":   {"net", "net/http", "os/exec", "database/sql"},
 	"internal/consumer":  {"net", "net/http", "os/exec", "database/sql"},
 	"internal/bytesview": {"net", "net/http", "os/exec", "database/sql"},
+	"internal/sink":      {"net", "net/http", "os/exec", "database/sql"},
+	"internal/audit":     {"net", "net/http", "os/exec", "database/sql"},
+	"internal/rotate":    {"net", "net/http", "os/exec", "database/sql"},
+	"internal/config":    {"net", "net/http", "os/exec", "database/sql"},
 }
 
 // noIO lists packages that must not import "os" themselves.
-var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer", "internal/logscan", "internal/logscan/kernel"}
+var noIO = []string{"aadsts", "internal/secret", "internal/entra", "internal/diagnose", "internal/drift", "internal/explain", "internal/request", "internal/setting", "internal/text", "internal/bytesview", "internal/consumer", "internal/logscan", "internal/logscan/kernel", "internal/sink", "internal/audit", "internal/rotate"}
 
 func TestArrows(t *testing.T) {
 	t.Parallel()

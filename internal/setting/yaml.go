@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/credsmith/credsmith/internal/text"
 )
 
 // maxNodes bounds what aliases may unfold to.
@@ -17,7 +19,7 @@ const maxNodes = 100_000
 // parseYAML returns the documents of a file. Aliases and merge keys are
 // unfolded within a budget.
 func parseYAML(s *source) (docs []*node, err error) {
-	if at := tooDeep(s.text); at >= 0 {
+	if at := text.TooDeep(s.text, maxDepth); at >= 0 {
 		return nil, s.errorAt(at, errors.New("malformed YAML: nested too deeply"))
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(strings.TrimPrefix(s.text, mark)))
@@ -56,31 +58,6 @@ func (c *yamlReader) malformed(err error) error {
 		at = e.ContextMark
 	}
 	return c.src.errorAt(c.offset(at.Line, at.Column), errors.New(says))
-}
-
-// tooDeep finds where flow or compact block nesting passes what a parser
-// that calls itself can take; -1 when it does not.
-func tooDeep(text string) int {
-	flow, dashes := 0, 0
-	for i := range len(text) {
-		switch text[i] {
-		case '[', '{':
-			flow++
-		case ']', '}':
-			flow = max(flow-1, 0)
-		case '-', '?', ':':
-			dashes++
-		case ' ', '\t':
-			continue
-		}
-		if text[i] != '-' && text[i] != '?' && text[i] != ':' {
-			dashes = 0
-		}
-		if flow > 5*maxDepth || dashes > 20*maxDepth {
-			return i
-		}
-	}
-	return -1
 }
 
 type yamlReader struct {

@@ -25,3 +25,29 @@ func UTF8(data []byte) []byte {
 	}
 	return []byte(string(utf16.Decode(units)))
 }
+
+// TooDeep finds where the flow or compact block nesting of a YAML text passes
+// what a parser that calls itself can take, far beyond the depth that its
+// reader allows; -1 when it does not.
+func TooDeep(text string, depth int) int {
+	flow, dashes := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '[', '{':
+			flow++
+		case ']', '}':
+			flow = max(flow-1, 0)
+		case '-', '?', ':':
+			dashes++
+		case ' ', '\t':
+			continue
+		}
+		if text[i] != '-' && text[i] != '?' && text[i] != ':' {
+			dashes = 0
+		}
+		if flow > 5*depth || dashes > 20*depth {
+			return i
+		}
+	}
+	return -1
+}
