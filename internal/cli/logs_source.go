@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/credsmith/credsmith/internal/logscan"
+	"github.com/credsmith/credsmith/internal/logscan/export"
 	"github.com/credsmith/credsmith/internal/logscan/unpack"
 )
 
@@ -99,12 +101,12 @@ func (r *logReader) file(ctx context.Context, name string) error {
 	if !info.Mode().IsRegular() {
 		return r.stream(ctx, name, f)
 	}
-	var head [unpack.Enough]byte
+	var head [max(unpack.Enough, export.Enough)]byte
 	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if unpack.Sniff(head[:n]) != unpack.Plain {
+	if unpack.Sniff(head[:n]) != unpack.Plain || export.Sniff(head[:n]) != export.None {
 		return r.stream(ctx, name, f)
 	}
 	r.scan.Source(name)
@@ -118,7 +120,13 @@ func (r *logReader) stream(ctx context.Context, name string, in io.Reader) error
 		return err
 	}
 	defer text.Close()
-	return r.scan.Reader(ctx, name, text)
+	// What the peek meets is met again by the read.
+	in = bufio.NewReaderSize(text, export.Enough)
+	head, _ := in.(*bufio.Reader).Peek(export.Enough)
+	if format := export.Sniff(head); format != export.None {
+		return r.scan.Records(ctx, name, in, format)
+	}
+	return r.scan.Reader(ctx, name, in)
 }
 
 // changes reads the files of --changes.

@@ -18,6 +18,10 @@ import (
 func (s *Scan) read(src *source, p []byte, base int64, hits []kernel.Hit, from, to int64) {
 	s.occurrencesIn(p, base, hits)
 	s.secretsIn(src.name, p, base, hits)
+	if src.recordsTell {
+		return
+	}
+	s.sighted(src, p)
 	var spans []span
 	for f := range aadsts.Find(p) {
 		spans = append(spans, span{f.Start, f.End})
@@ -189,8 +193,15 @@ func (s *Scan) add(src *source, p []byte, base int64, f aadsts.Failure) {
 	if !s.wants(f, at) {
 		return
 	}
-	s.count(src.name, at, f)
+	lo, hi := lineAround(p, f.Start)
+	if start >= 0 {
+		lo = start
+	}
+	s.count(event{at: at, place: src.place.in(block(p, lo, hi)), offset: base + int64(f.Start), failure: f, text: p[lo:min(f.End+maxContext, len(p))]})
 }
+
+// maxContext is how much behind a failure may tell what signed in.
+const maxContext = 1 << 10
 
 // again reports whether a failure was told before: with the same trace id, else
 // the same correlation id and time, else by the same record of the same log.

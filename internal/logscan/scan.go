@@ -47,6 +47,10 @@ type source struct {
 	limit int64        // text from here on is not there yet; 0 is none
 	hits  []kernel.Hit // not parsed yet
 	owned int64        // events that start before this are counted
+	place place        // what the name of the log tells
+	// recordsTell says that the log is an export, whose records tell of their
+	// failures themselves.
+	recordsTell bool
 }
 
 // parse parses the groups of anchors that are complete, given that all anchors
@@ -146,7 +150,7 @@ func (s *Scan) File(ctx context.Context, name string, r io.ReaderAt, size int64)
 
 func (s *Scan) inOrder(ctx context.Context, name string, r io.ReaderAt, size, chunk, chunks int64, pieces <-chan piece, tickets <-chan struct{}) error {
 	var scratch []byte
-	src := source{scan: s, name: name, id: name}
+	src := source{scan: s, name: name, id: name, place: placeOfFile(name)}
 	src.text = func(from, to int64) ([]byte, error) {
 		to = min(to, size)
 		if n := int(to - from); cap(scratch) < n {

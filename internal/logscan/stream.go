@@ -44,7 +44,7 @@ type stream struct {
 }
 
 func newStream(s *Scan, name, id string) *stream {
-	st := &stream{source: source{scan: s, name: name, id: id}, block: s.blockSize}
+	st := &stream{source: source{scan: s, name: name, id: id, place: placeOfFile(name)}, block: s.blockSize}
 	st.text = func(from, to int64) ([]byte, error) {
 		from = max(from, st.base)
 		return st.buf[from-st.base : max(min(to-st.base, int64(len(st.buf))), from-st.base)], nil

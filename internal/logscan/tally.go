@@ -36,7 +36,11 @@ type Scan struct {
 	occurrences int64
 	codes       map[int]*CodeCount
 	apps        map[string]*appCount
-	incidents   map[incidentKey]*incident
+	incidents   map[incidentKey][]*incident
+	stretches   int // all incidents
+	successes   map[string]*successes
+	sightings   map[place]struct{} // where lines near failures come from
+	looked      int                // groups that were looked at for them
 	secrets     map[string]*Secret
 	more        int64 // secrets that are not listed
 	sources     []string
@@ -83,7 +87,8 @@ type Secret struct {
 // New returns a scan that has read nothing.
 func New(opts Options) *Scan {
 	s := &Scan{opts: opts, now: opts.Now, seed: maphash.MakeSeed(), blockSize: opts.blockSize,
-		codes: map[int]*CodeCount{}, apps: map[string]*appCount{}, incidents: map[incidentKey]*incident{}, secrets: map[string]*Secret{}}
+		codes: map[int]*CodeCount{}, apps: map[string]*appCount{}, incidents: map[incidentKey][]*incident{},
+		successes: map[string]*successes{}, sightings: map[place]struct{}{}, secrets: map[string]*Secret{}}
 	if s.blockSize == 0 {
 		s.blockSize = blockSize
 	}
@@ -123,7 +128,18 @@ func (s *Scan) wants(f aadsts.Failure, at time.Time) bool {
 	return true
 }
 
-func (s *Scan) count(name string, at time.Time, f aadsts.Failure) {
+// event is one failure with what its record tells of it.
+type event struct {
+	at      time.Time
+	place   place
+	offset  int64 // in the log, where it is text
+	name    string
+	failure aadsts.Failure
+	text    []byte // that may tell what signed in
+}
+
+func (s *Scan) count(e event) {
+	f := e.failure
 	s.failures++
 	s.code(f.Code).Failures++
 	app := f.AppID
@@ -137,7 +153,7 @@ func (s *Scan) count(name string, at time.Time, f aadsts.Failure) {
 	}
 	s.apps[app].failures++
 	s.apps[app].codes[f.Code]++
-	s.incident(app, f).add(name, at, f.Code)
+	s.incident(app, f, e.at).add(e)
 }
 
 func (s *Scan) secret(name string, offset int64, value secret.Value, length int) {
@@ -163,12 +179,7 @@ func (s *Scan) span(p []byte) {
 		if !ok {
 			continue
 		}
-		if s.begin.IsZero() || at.Before(s.begin) {
-			s.begin = at
-		}
-		if at.After(s.end) {
-			s.end = at
-		}
+		s.reaches(at)
 	}
 }
 

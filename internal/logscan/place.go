@@ -1,0 +1,203 @@
+package logscan
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// place is where a failure was seen, as far as its line and its file say.
+type place struct {
+	file, environment, host, workload, pod, container string
+}
+
+// name is the narrowest thing that the place names beside its file, or "".
+func (p place) name() string {
+	switch {
+	case p.pod != "":
+		return p.pod
+	case p.container != "" && p.host == "":
+		return p.container
+	}
+	return p.host
+}
+
+// family is what replicas have in common: the workload, else the name of the
+// pod or host without what tells them apart.
+func (p place) family() string {
+	if p.workload != "" && p.pod == "" {
+		return p.workload
+	}
+	return trunk(p.name())
+}
+
+var (
+	// podDirectory is .../pods/NAMESPACE_POD_UID/CONTAINER/0.log.
+	podDirectory = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|/)pods/([a-z0-9-]+)_([a-z0-9.-]+)_[0-9a-f-]{8,36}/([a-z0-9-]+)/`)
+	})
+	// podFile is .../containers/POD_NAMESPACE_CONTAINER-ID.log.
+	podFile = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|/)([a-z0-9.-]+)_([a-z0-9-]+)_([a-z0-9-]+)-[0-9a-f]{12,64}\.log`)
+	})
+	podPrefix = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\[pod/([a-z0-9.-]+)/([a-z0-9-]+)\] `)
+	})
+	composePrefix = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^([a-z0-9][a-z0-9_.-]*-[0-9]+) +\| `)
+	})
+	syslogHost = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:<[0-9]{1,3}>)?(?:1 [0-9]{4}-[0-9-]{5}[Tt][0-9:.,Zz+-]+|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}) ([A-Za-z0-9][A-Za-z0-9.:_-]*) ([A-Za-z0-9._/-]+)`)
+	})
+	placeKey = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:^|[\s{,\["._])(hostname|host|pod_?name|pod|container_?name|namespace_?name|namespace|environment|env|cloud_RoleInstance|AppRoleInstance|_systemd_unit)\\?"?\s?[=:]\s?\\?"?([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})`)
+	})
+)
+
+// placeOfFile is what the path of a log tells. Windows paths count as well.
+func placeOfFile(name string) place {
+	p := place{file: name, environment: environment(name)}
+	slashed := strings.ReplaceAll(name, `\`, "/")
+	if m := podDirectory().FindStringSubmatch(slashed); m != nil {
+		p.workload, p.pod, p.container = m[1], m[2], m[3]
+	} else if m := podFile().FindStringSubmatch(slashed); m != nil {
+		p.pod, p.workload, p.container = m[1], m[2], m[3]
+	}
+	if p.environment == "" {
+		p.environment = environment(p.workload)
+	}
+	return p
+}
+
+// in returns the place with what a line tells of it.
+func (p place) in(line []byte) place {
+	line = line[:min(len(line), before+after)]
+	if m := podPrefix().FindSubmatch(line); m != nil {
+		p.pod, p.container = string(m[1]), string(m[2])
+	} else if m := composePrefix().FindSubmatch(line); m != nil {
+		p.pod = string(m[1])
+	} else if m := syslogHost().FindSubmatch(line); m != nil {
+		p.host, p.workload = string(m[1]), strings.TrimRight(string(m[2]), "-")
+	}
+	if !speaksOfPlace(line) {
+		return p
+	}
+	for _, m := range placeKey().FindAllSubmatch(line, 16) {
+		p.set(strings.ToLower(string(m[1])), masked(string(m[2])))
+	}
+	return p
+}
+
+// speaksOfPlace spares most lines the search for keys.
+func speaksOfPlace(line []byte) bool {
+	for _, word := range []string{"host", "HOST", "pod", "Pod", "env", "namespace", "ontainer", "RoleInstance", "_SYSTEMD"} {
+		if bytes.Contains(line, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *place) set(key, value string) {
+	switch key {
+	case "hostname", "host", "cloud_roleinstance", "approleinstance":
+		// The host of a token request is no place.
+		if !strings.Contains(value, "login.") && !strings.Contains(value, "/") {
+			p.host = value
+		}
+	case "pod", "podname", "pod_name":
+		if !strings.Contains(value, "/") {
+			p.pod = value
+		}
+	case "container_name", "containername":
+		p.container = value
+	case "namespace", "namespacename", "namespace_name", "_systemd_unit":
+		p.workload = value
+		if env := environment(value); env != "" {
+			p.environment = env
+		}
+	case "environment", "env":
+		p.environment = strings.ToLower(value)
+	}
+}
+
+// block is the record around p[i] when its fields stand on lines of their own,
+// as in the journal's export format; else the lines [start, end).
+func block(p []byte, start, end int) []byte {
+	if !bytes.HasPrefix(p[start:end], []byte("MESSAGE=")) {
+		return p[start:end]
+	}
+	if i := bytes.LastIndex(p[:start], []byte("\n\n")); i >= 0 {
+		start = i + 2
+	} else {
+		start = 0
+	}
+	if i := bytes.Index(p[end:], []byte("\n\n")); i >= 0 {
+		end += i
+	} else {
+		end = len(p)
+	}
+	return p[start:end]
+}
+
+// trunk is a name without the part that tells replicas apart: the last part,
+// and the hash of a replica set before it.
+func trunk(name string) string {
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' })
+	if len(parts) < 2 {
+		return strings.TrimRight(name, "0123456789")
+	}
+	parts = parts[:len(parts)-1]
+	if last := parts[len(parts)-1]; len(parts) > 1 && len(last) >= 5 && strings.ContainsAny(last, "0123456789") {
+		parts = parts[:len(parts)-1]
+	}
+	return strings.Join(parts, "-")
+}
+
+var environmentNames = []string{"production", "prod", "prd", "staging", "stage", "stg", "preprod", "uat", "qa", "test", "development", "dev", "sandbox"}
+
+// environment is the environment that a path names in a part of its own.
+func environment(name string) string {
+	for part := range strings.FieldsFuncSeq(strings.ToLower(name), func(r rune) bool { return !('a' <= r && r <= 'z') }) {
+		if slices.Contains(environmentNames, part) {
+			return part
+		}
+	}
+	return ""
+}
+
+// family is a file name without the part that tells replicas apart.
+func family(name string) string {
+	base, _, _ := strings.Cut(path.Base(name), ".")
+	if i := strings.LastIndexAny(base, "-_"); i > 0 {
+		base = base[:i]
+	}
+	return base
+}
+
+// sighted notes where the lines around failures come from: what does not fail
+// beside what does.
+func (s *Scan) sighted(src *source, p []byte) {
+	const groups, most = 256, 512
+	if s.looked >= groups || len(s.sightings) >= most {
+		return
+	}
+	s.looked++
+	for line := range bytes.Lines(p) {
+		at := src.place.in(line)
+		if (at.name() != "" || at.environment != "") && len(s.sightings) < most {
+			s.sightings[at] = struct{}{}
+		}
+	}
+}
+
+// masked is foreign text without client secrets.
+func masked(text string) string {
+	if !strings.Contains(text, "Q~") && !strings.Contains(text, "Q%7") {
+		return text
+	}
+	return secretForm().ReplaceAllString(text, "[secret]")
+}
