@@ -18,6 +18,7 @@ import (
 
 type logsOptions struct {
 	since, until     string
+	zone             string
 	apps, codes      []string
 	include, exclude []string
 	failOn           []string
@@ -37,7 +38,10 @@ when, and what the pattern speaks for. Nothing is sent. A failure that is printe
 several times counts once. Client secrets in the logs are reported by position and
 fingerprint and never printed.
 
-Without an argument it reads standard input. Times without a zone are taken as UTC.
+Exports of Entra sign-in logs, Log Analytics and Application Insights (JSON, CSV) are
+read record by record.
+
+Without an argument it reads standard input. Times without a zone are those of --zone.
 
 Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be read,
 130 interrupted (with --follow, Ctrl-C is the usual end).`,
@@ -52,6 +56,7 @@ credsmith logs app.log --changes changes.json --report report.html`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.since, "since", "", "leave out failures before: a time (2026-01-02T15:04:05Z) or so long ago (24h)")
 	flags.StringVar(&o.until, "until", "", "leave out failures from then on: a time or so long ago")
+	flags.StringVar(&o.zone, "zone", "UTC", "the zone of times that name none, such as Europe/Berlin or +02:00")
 	flags.StringSliceVar(&o.apps, "app", nil, "only these client ids")
 	flags.StringSliceVar(&o.codes, "code", nil, "only these codes, such as 7000215")
 	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
@@ -128,8 +133,11 @@ func (p *program) showLogs(r logscan.Result, follow bool) error {
 }
 
 func (p *program) logsScanOptions(o logsOptions) (logscan.Options, error) {
-	options := logscan.Options{Now: time.Now()}
-	var err error
+	zone, err := logsZone(o.zone)
+	if err != nil {
+		return logscan.Options{}, err
+	}
+	options := logscan.Options{Now: time.Now().In(zone)}
 	if options.Since, err = logsTime(o.since, options.Now); err != nil {
 		return options, err
 	}
@@ -179,6 +187,19 @@ func logsFail(r logscan.Result, failOn []string) bool {
 	return slices.ContainsFunc(r.Incidents, func(in logscan.Incident) bool { return slices.Contains(failOn, in.Class) })
 }
 
+func logsZone(given string) (*time.Location, error) {
+	for _, layout := range []string{"-07:00", "-0700"} {
+		if at, err := time.Parse(layout, given); err == nil {
+			return at.Location(), nil
+		}
+	}
+	zone, err := time.LoadLocation(given)
+	if err != nil || given == "" {
+		return nil, usage("use a name such as Europe/Berlin, or +02:00", "--zone %s is not known", given)
+	}
+	return zone, nil
+}
+
 func logsTime(given string, now time.Time) (time.Time, error) {
 	if given == "" {
 		return time.Time{}, nil
@@ -187,7 +208,7 @@ func logsTime(given string, now time.Time) (time.Time, error) {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if at, err := time.Parse(layout, given); err == nil {
+		if at, err := time.ParseInLocation(layout, given, now.Location()); err == nil {
 			return at, nil
 		}
 	}

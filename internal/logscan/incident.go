@@ -62,7 +62,7 @@ type Place struct {
 	Workload    string     `json:"workload,omitempty"` // namespace, unit, role or program
 	Pod         string     `json:"pod,omitempty"`
 	Container   string     `json:"container,omitempty"`
-	Failures    int64      `json:"failures"`
+	Failures    int64      `json:"failures"` // 0: those of another place, printed again
 	First       *time.Time `json:"first"`
 	Last        *time.Time `json:"last"`
 }
@@ -294,6 +294,16 @@ func (in *incident) client(e event) string {
 	return id
 }
 
+// repeated notes that a failure that was counted is printed in another place,
+// which is no quiet one then.
+func (s *Scan) repeated(where place, f aadsts.Failure, at time.Time) {
+	for _, in := range s.incidents[incidentKey{f.AppID, class(f)}] {
+		if in.reaches(at) && in.places[where] == nil {
+			in.seen(where, 0, at, at)
+		}
+	}
+}
+
 // example keeps the first failures that were read.
 func (in *incident) example(e event, client string) {
 	if len(in.examples) >= maxExamples {
@@ -377,15 +387,19 @@ func (s *Scan) result(in *incident) Incident {
 		Tenants: sorted(in.tenants), Codes: slices.Sorted(maps.Keys(in.codes)), Rate: in.rate(), Examples: slices.Clone(in.examples),
 		Places: in.placeList(), QuietPlaces: s.quietPlaces(in), Environments: s.environments(in), Clients: in.clientList(),
 		Succeeded: s.succeeded(in), Changes: []Change{}, Likely: []string{}}
+	var buckets []int64
 	if !in.first.IsZero() {
-		started, within, before := s.started(in)
+		var started time.Time
+		var within float64
+		var before int64
+		started, within, before, buckets = s.started(in)
 		r.First, r.Last, r.Started, r.StartedWithin = new(in.first), new(in.last), &started, within
 		r.Ongoing = s.end.Sub(in.last) <= max(time.Hour, 3*time.Duration(max(within, 0)*float64(time.Second)))
 		if before > 0 {
-			r.Evidence = append(r.Evidence, fmt.Sprintf("%d failures came before %s, far apart: from then on it fails all the time", before, started.Format(time.DateTime+"Z")))
+			r.Evidence = append(r.Evidence, fmt.Sprintf("%s came before %s, far apart: from then on it fails much more often", counted(int(before), "failure", "failures"), started.Format(time.DateTime+"Z")))
 		}
 	}
-	s.pattern(in, &r)
+	s.pattern(in, &r, buckets)
 	if r.StartedWithin < 0 {
 		r.Evidence = append(r.Evidence, "the logs begin when it was failing already, so the start lies before them")
 	}

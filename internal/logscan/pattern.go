@@ -1,6 +1,7 @@
 package logscan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -30,8 +31,9 @@ var meanings = map[string]string{
 	Hourly:         "tokens in caches run out one after the other: the secret was removed up to 90 minutes before the first failure",
 }
 
-// pattern sets the pattern, its meaning and the evidence for it.
-func (s *Scan) pattern(in *incident, r *Incident) {
+// pattern sets the pattern, its meaning and the evidence for it. The buckets
+// are those from the start on.
+func (s *Scan) pattern(in *incident, r *Incident, buckets []int64) {
 	r.Pattern = Steady
 	if r.Evidence == nil {
 		r.Evidence = []string{}
@@ -41,7 +43,7 @@ func (s *Scan) pattern(in *incident, r *Incident) {
 		r.Evidence = append(r.Evidence, fmt.Sprintf(format, args...))
 	}
 	env := r.Environments
-	bursts, apart := in.bursts()
+	bursts, apart := in.bursts(buckets)
 	stale, others := s.oneReplica(in, r)
 	switch {
 	case len(env.Failing) == 1 && len(env.Quiet) > 0 && s.allIn(in, env.Failing[0]):
@@ -54,8 +56,8 @@ func (s *Scan) pattern(in *incident, r *Incident) {
 		says(Hourly, "%d places began one after the other within 90 minutes and go on failing: their tokens ran out in turn", in.steps())
 	case r.Succeeded != nil && r.Succeeded.During > 0 && float64(r.Succeeded.During) >= 0.05*float64(in.failures):
 		says(Intermittent, "%s of the app succeeded between the first and the last failure", counted(int(r.Succeeded.During), "sign-in", "sign-ins"))
-	case in.failures > 1 && in.longestQuiet() > 0.34:
-		says(Intermittent, "it comes and goes: the longest quiet stretch is %.0f %% of the whole", 100*in.longestQuiet())
+	case in.failures > 1 && in.longestQuiet(buckets) > 0.34:
+		says(Intermittent, "it comes and goes: the longest quiet stretch is %.0f %% of the whole", 100*in.longestQuiet(buckets))
 	}
 	r.Meaning = meaningOf(in.key.class, r.Pattern)
 }
@@ -165,12 +167,10 @@ func (s *Scan) oneReplica(in *incident, r *Incident) (string, int) {
 		return "", 0
 	}
 	names := map[string]struct{}{}
-	for where := range in.places {
-		name := where.name()
-		if name == "" {
-			name = where.file
+	for where, at := range in.places {
+		if at.times > 0 {
+			names[cmp.Or(where.name(), where.file)] = struct{}{}
 		}
-		names[name] = struct{}{}
 	}
 	if len(names) != 1 {
 		return "", 0
@@ -224,8 +224,9 @@ func (in *incident) steps() int {
 
 // started returns when the incident began, how long before that it may have,
 // in seconds, and how many failures came before it. It is the first failure,
-// unless the rate rises at least fivefold later and stays.
-func (s *Scan) started(in *incident) (at time.Time, within float64, before int64) {
+// unless the rate rises at least fivefold later and stays. The buckets are those
+// from then on.
+func (s *Scan) started(in *incident) (at time.Time, within float64, before int64, buckets []int64) {
 	occupied := slices.Sorted(maps.Keys(in.buckets))
 	k, before := in.changePoint(occupied)
 	at = in.first
@@ -242,7 +243,7 @@ func (s *Scan) started(in *incident) (at time.Time, within float64, before int64
 	} else if s.begin.IsZero() || at.Sub(s.begin).Seconds() <= within && k == 0 {
 		within = -1
 	}
-	return at, within, before
+	return at, within, before, occupied[k:]
 }
 
 // changePoint is where two rates explain the failures best, as an index of
@@ -285,44 +286,54 @@ func (in *incident) usual(occupied []int64, failures int64, from time.Time) floa
 	return most
 }
 
-// bursts counts stretches of failures with 20 quiet minutes before them, and
-// returns the median time between their starts.
-func (in *incident) bursts() (int, time.Duration) {
-	const quiet = 20 * 60
+// bursts counts short stretches of failures with 20 quiet minutes before them,
+// and returns the median time between their starts; 0 when they are long or
+// far from even. The buckets are those from the start on.
+func (in *incident) bursts(buckets []int64) (int, time.Duration) {
+	const quiet, longest = 20 * 60, 20 * 60
 	if in.width > quiet {
 		return 0, 0 // seen from too far away
 	}
-	var starts, apart []int64
-	lastSeen := int64(-1)
-	for _, b := range slices.Sorted(maps.Keys(in.buckets)) {
+	var starts, apart, lasted []int64
+	for i, b := range buckets {
 		at := b * in.width
-		if lastSeen < 0 || at-lastSeen > quiet {
-			starts = append(starts, at)
+		if i == 0 || at-buckets[i-1]*in.width > quiet {
+			starts, lasted = append(starts, at), append(lasted, 0)
 		}
-		lastSeen = at
+		lasted[len(lasted)-1] = at - starts[len(starts)-1]
 	}
 	for i := 1; i < len(starts); i++ {
 		apart = append(apart, starts[i]-starts[i-1])
 	}
-	if len(apart) == 0 {
-		return len(starts), 0
+	if len(apart) == 0 || slices.Max(lasted) > longest {
+		return 0, 0
 	}
 	slices.Sort(apart)
-	return len(starts), time.Duration(apart[len(apart)/2]) * time.Second
+	median := apart[len(apart)/2]
+	even := 0
+	for _, a := range apart {
+		if 4*a > 3*median && 4*a < 5*median {
+			even++
+		}
+	}
+	if 3*even < 2*len(apart) {
+		return 0, 0
+	}
+	return len(starts), time.Duration(median) * time.Second
 }
 
 // longestQuiet is the longest time without failures, as a part of the whole.
-func (in *incident) longestQuiet() float64 {
-	whole := in.last.Unix()/in.width - in.first.Unix()/in.width
+func (in *incident) longestQuiet(buckets []int64) float64 {
+	if len(buckets) == 0 {
+		return 0
+	}
+	whole := buckets[len(buckets)-1] - buckets[0]
 	if whole < 3 {
 		return 0
 	}
-	var longest, lastSeen int64
-	for i, b := range slices.Sorted(maps.Keys(in.buckets)) {
-		if i > 0 {
-			longest = max(longest, b-lastSeen-1)
-		}
-		lastSeen = b
+	var longest int64
+	for i := 1; i < len(buckets); i++ {
+		longest = max(longest, buckets[i]-buckets[i-1]-1)
 	}
 	return float64(longest) / float64(whole)
 }

@@ -75,13 +75,7 @@ func placeOfFile(name string) place {
 // in returns the place with what a line tells of it.
 func (p place) in(line []byte) place {
 	line = line[:min(len(line), before+after)]
-	if m := podPrefix().FindSubmatch(line); m != nil {
-		p.pod, p.container = string(m[1]), string(m[2])
-	} else if m := composePrefix().FindSubmatch(line); m != nil {
-		p.pod = string(m[1])
-	} else if m := syslogHost().FindSubmatch(line); m != nil {
-		p.host, p.workload = string(m[1]), strings.TrimRight(string(m[2]), "-")
-	}
+	p.prefix(line)
 	if !speaksOfPlace(line) {
 		return p
 	}
@@ -89,6 +83,26 @@ func (p place) in(line []byte) place {
 		p.set(strings.ToLower(string(m[1])), masked(string(m[2])))
 	}
 	return p
+}
+
+// prefix reads what kubectl, Docker Compose and syslog put before a line. The
+// first bytes spare most lines the patterns.
+func (p *place) prefix(line []byte) {
+	const longest = 80
+	switch {
+	case bytes.HasPrefix(line, []byte("[pod/")):
+		if m := podPrefix().FindSubmatch(line); m != nil {
+			p.pod, p.container = string(m[1]), string(m[2])
+		}
+	case bytes.Contains(line[:min(len(line), longest)], []byte(" | ")):
+		if m := composePrefix().FindSubmatch(line); m != nil {
+			p.pod = string(m[1])
+		}
+	case len(line) > 3 && (line[0] == '<' || line[3] == ' '):
+		if m := syslogHost().FindSubmatch(line); m != nil {
+			p.host, p.workload = string(m[1]), strings.TrimRight(string(m[2]), "-")
+		}
+	}
 }
 
 // speaksOfPlace spares most lines the search for keys.

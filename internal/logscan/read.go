@@ -187,17 +187,20 @@ func (s *Scan) add(src *source, p []byte, base int64, f aadsts.Failure) {
 	if at.IsZero() {
 		at = written
 	}
+	lo, hi := lineAround(p, f.Start)
+	if start >= 0 {
+		lo = start
+	}
+	where := src.place.in(block(p, lo, hi))
 	if s.again(src.id, record, at, f) {
+		s.repeated(where, f, at)
 		return
 	}
 	if !s.wants(f, at) {
 		return
 	}
-	lo, hi := lineAround(p, f.Start)
-	if start >= 0 {
-		lo = start
-	}
-	s.count(event{at: at, place: src.place.in(block(p, lo, hi)), offset: base + int64(f.Start), failure: f, text: p[lo:min(f.End+maxContext, len(p))]})
+	s.skew(written, f.Timestamp)
+	s.count(event{at: at, place: where, offset: base + int64(f.Start), failure: f, text: p[lo:min(f.End+maxContext, len(p))]})
 }
 
 // maxContext is how much behind a failure may tell what signed in.

@@ -41,6 +41,7 @@ type Scan struct {
 	successes   map[string]*successes
 	sightings   map[place]struct{} // where lines near failures come from
 	looked      int                // groups that were looked at for them
+	skewed      map[time.Duration]int64
 	secrets     map[string]*Secret
 	more        int64 // secrets that are not listed
 	sources     []string
@@ -88,7 +89,7 @@ type Secret struct {
 func New(opts Options) *Scan {
 	s := &Scan{opts: opts, now: opts.Now, seed: maphash.MakeSeed(), blockSize: opts.blockSize,
 		codes: map[int]*CodeCount{}, apps: map[string]*appCount{}, incidents: map[incidentKey][]*incident{},
-		successes: map[string]*successes{}, sightings: map[place]struct{}{}, secrets: map[string]*Secret{}}
+		successes: map[string]*successes{}, sightings: map[place]struct{}{}, skewed: map[time.Duration]int64{}, secrets: map[string]*Secret{}}
 	if s.blockSize == 0 {
 		s.blockSize = blockSize
 	}
@@ -203,6 +204,8 @@ type Result struct {
 	Incidents   []Incident  `json:"incidents"`
 	Secrets     []Secret    `json:"secrets"`
 	Errors      []Error     `json:"errors"`
+	// Notes say what was assumed.
+	Notes []string `json:"notes"`
 	// Overflow says that there were more codes, apps or incidents than are
 	// told apart: the rest is counted under code -1 or app "".
 	Overflow bool `json:"overflow,omitempty"`
@@ -219,7 +222,7 @@ type Error struct {
 // Result returns what was found so far.
 func (s *Scan) Result() Result {
 	r := Result{Bytes: s.bytes, Lines: s.lines, Failures: s.failures, Occurrences: s.occurrences, Overflow: s.overflow, MoreSecrets: s.more,
-		Codes: []CodeCount{}, Apps: []AppCount{}, Incidents: []Incident{}, Secrets: []Secret{}, Errors: []Error{}}
+		Codes: []CodeCount{}, Apps: []AppCount{}, Incidents: []Incident{}, Secrets: []Secret{}, Errors: []Error{}, Notes: s.notes()}
 	for _, c := range s.codes {
 		r.Codes = append(r.Codes, *c)
 	}
