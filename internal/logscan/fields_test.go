@@ -220,3 +220,49 @@ func TestSecretsInExports(t *testing.T) {
 		t.Errorf("%v, the result prints the secret: %s", err, text)
 	}
 }
+
+// TestOneSignInInTwoExports counts once, whichever of them lacks the trace id.
+func TestOneSignInInTwoExports(t *testing.T) {
+	t.Parallel()
+	logs := signIns(t)
+	bare := strings.NewReplacer(`"Id":`, `"Other":`).Replace(logs["az monitor"])
+	for _, order := range [][]string{{logs["storage"], bare}, {bare, logs["storage"]}} {
+		s := New(Options{Now: testNow, Key: testKey})
+		for i, log := range order {
+			readAny(t, s, fmt.Sprint("export-", i), log)
+		}
+		if r := s.Result(); r.Failures != 2 {
+			t.Errorf("%d failures", r.Failures)
+		}
+	}
+}
+
+// TestZones: lines in local time are told by the service's own times.
+func TestZones(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	for i := range 3 {
+		fmt.Fprintf(&log, "2026-01-02 05:0%d:06 ERROR %s Trace ID: d5930000-0000-4000-8000-000000f8010%d Timestamp: 2026-01-02 03:0%d:05Z\n", i, fieldText, i, i)
+	}
+	log.WriteString("2026-01-02 05:05:06 ERROR OAuth Provider returned an error: invalid_client\n")
+	for _, test := range []struct {
+		zone *time.Location
+		last string
+		want string
+	}{
+		{time.UTC, "2026-01-02T05:05:06Z", "UTC|3 failures are in lines whose time is 2h0m0s off the service's own: if those lines are in local time, give its zone with --zone"},
+		{time.FixedZone("", 7200), "2026-01-02T03:05:06Z", "+02:00"},
+	} {
+		s := New(Options{Now: testNow.In(test.zone), Key: testKey})
+		readAny(t, s, "log", log.String())
+		r := s.Result()
+		if got := strings.Join(r.Notes, "|"); got != "times that name no zone were taken as "+test.want {
+			t.Errorf("notes %q", got)
+		}
+		for _, in := range r.Incidents {
+			if in.AppID == "" && in.Last.Format(time.RFC3339) != test.last {
+				t.Errorf("in %v: last %v, want %s", test.zone, in.Last, test.last)
+			}
+		}
+	}
+}

@@ -209,18 +209,30 @@ const maxContext = 1 << 10
 // again reports whether a failure was told before: with the same trace id, else
 // the same correlation id and time, else by the same record of the same log.
 func (s *Scan) again(log string, record int64, at time.Time, f aadsts.Failure) bool {
-	var seen bool
-	switch {
-	case f.TraceID != "":
-		seen = s.seen.add(s.key("trace", f.TraceID, strconv.Itoa(f.Code)))
-	case f.CorrelationID != "":
-		seen = s.seen.add(s.key("correlation", f.CorrelationID, strconv.Itoa(f.Code), strconv.FormatInt(at.Unix(), 10)))
+	seen := false
+	code := strconv.Itoa(f.Code)
+	if f.CorrelationID != "" {
+		// Exports of one sign-in may lack the trace id: those are known by the
+		// correlation id and second of one that had it, and the other way round.
+		second := strconv.FormatInt(at.Unix(), 10)
+		any := s.key("correlation", f.CorrelationID, code, second)
+		traceless := s.key("traceless", f.CorrelationID, code, second)
+		if f.TraceID == "" {
+			seen = s.seen.add(any)
+			s.seen.add(traceless)
+		} else {
+			s.seen.add(any)
+			seen = s.seen.has(traceless)
+		}
+	}
+	if f.TraceID != "" {
+		seen = s.seen.add(s.key("trace", f.TraceID, code)) || seen
 	}
 	if record < 0 {
 		return seen
 	}
 	where := strconv.FormatInt(record, 10)
-	same := s.seen.add(s.key("record", log, where, strconv.Itoa(f.Code), f.AppID))
+	same := s.seen.add(s.key("record", log, where, code, f.AppID))
 	any := s.seen.add(s.key("record", log, where))
 	if f.TraceID == "" && f.CorrelationID == "" {
 		return same || f.Code == 0 && any
@@ -241,7 +253,13 @@ func (s *Scan) key(parts ...string) uint64 {
 // recent remembers keys: at least the last maxRecent, in bounded memory.
 type recent struct{ young, old map[uint64]struct{} }
 
-const maxRecent = 150_000
+const maxRecent = 200_000
+
+func (r *recent) has(key uint64) bool {
+	_, young := r.young[key]
+	_, old := r.old[key]
+	return young || old
+}
 
 // add reports whether the key is remembered, and remembers it.
 func (r *recent) add(key uint64) bool {
