@@ -15,8 +15,8 @@ import (
 // few in full.
 const (
 	maxShown = 10
-	maxFull  = 3
-	maxLines = 4 // of evidence, of changes, of places
+	maxFull  = 2
+	maxLines = 3 // of evidence, of changes, of places
 )
 
 func (g page) logs(r logscan.Result) {
@@ -137,9 +137,12 @@ func (g page) incident(in logscan.Incident) {
 	if len(in.Likely) > 0 {
 		g.row("likely", "%s", strings.Join(in.Likely, ", "))
 	}
-	g.row("next", "%s", in.Next)
-	for _, run := range in.Run {
-		g.row("", "%s", run)
+	for i, run := range in.Run[:min(len(in.Run), maxLines)] {
+		label := ""
+		if i == 0 {
+			label = "to prove it"
+		}
+		g.row(label, "%s", run)
 	}
 }
 
@@ -193,7 +196,7 @@ func placeName(p logscan.Place) string {
 			parts = append(parts, part)
 		}
 	}
-	if len(parts) == 0 {
+	if p.Pod == "" && p.Host == "" && p.Container == "" {
 		return p.File
 	}
 	return strings.Join(parts, "/")

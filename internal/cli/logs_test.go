@@ -119,7 +119,7 @@ func TestLogsDirectory(t *testing.T) {
 func TestLogsReportEscapesAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := logscan.Result{Incidents: []logscan.Incident{{ID: "incident-1", First: &at, Last: &at, Rate: []uint32{0, 3}, Files: map[string]int64{},
+	r := logscan.Result{Incidents: []logscan.Incident{{ID: "incident-1", First: &at, Last: &at, Started: &at, Rate: []uint32{0, 3}, Files: map[string]int64{},
 		Changes: []logscan.Change{{At: at.Add(-time.Hour), What: `<script>alert(1)</script>`, Source: `"><img src=x>`}}}}}
 	var page bytes.Buffer
 	if err := writeLogsReport(&page, r); err != nil {
@@ -131,7 +131,7 @@ func TestLogsReportEscapesAndAsksNobody(t *testing.T) {
 			t.Errorf("the report holds %q", bad)
 		}
 	}
-	for _, want := range []string{`<rect x="799"`, `<line x1="0"`, "&lt;script&gt;alert(1)&lt;/script&gt;", "2026-01-02 03:04:05Z", "<title>3 failures</title>", "default-src &#39;none&#39;"} {
+	for _, want := range []string{`<rect class="failures" x="788`, `<line class="change" x1="201`, "&lt;script&gt;alert(1)&lt;/script&gt;", "2026-01-02 03:04:05Z", "<title>3 failures</title>", "default-src &#39;none&#39;"} {
 		if !strings.Contains(text, want) && !strings.Contains(text, strings.ReplaceAll(want, "&#39;", "'")) {
 			t.Errorf("the report lacks %q", want)
 		}

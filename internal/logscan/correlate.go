@@ -89,7 +89,10 @@ func (in *Incident) weight(c Change) float64 {
 	}
 	switch c.Kind {
 	case "credential", "vault", "app":
-		weight += 2
+		// One that names others, and not this, is of those.
+		if len(c.Touches) > 0 || len(c.ids) == 0 {
+			weight += 2
+		}
 	case "deployment", "policy", "consent":
 		weight++
 	}
@@ -116,9 +119,11 @@ func (in *Incident) conclude() {
 			in.Evidence = append(in.Evidence, fmt.Sprintf("a secret of the app was added %s before it", rounded(ago)))
 			in.first("secret-propagating")
 			return
-		case c.gone && (in.Pattern == Steady || in.Pattern == Hourly):
+		case c.gone:
 			in.Evidence = append(in.Evidence, fmt.Sprintf("a secret of the app was removed %s before it", rounded(ago)))
-			in.first("secret-deleted")
+			if in.Pattern == Steady || in.Pattern == Hourly {
+				in.first("secret-deleted")
+			}
 			return
 		}
 	}

@@ -349,12 +349,13 @@ func (r *Incident) hook() {
 	if client == "" {
 		client = "CLIENT_ID"
 	}
-	r.Run = []string{fmt.Sprintf("credsmith doctor --tenant %s --client-id %s --secret-file FILE --graph", tenant, client)}
-	switch r.Pattern {
-	case OneEnvironment:
+	wait := ""
+	if r.Pattern == Intermittent {
+		wait = " --wait 5m" // watches a fresh secret
+	}
+	r.Run = []string{fmt.Sprintf("credsmith doctor --tenant %s --client-id %s --secret-file FILE --graph%s", tenant, client, wait)}
+	if r.Pattern == OneEnvironment {
 		r.Run = append(r.Run, "credsmith drift DIRECTORY_WITH_THE_SETTINGS_OF_ALL_ENVIRONMENTS")
-	case Intermittent:
-		r.Run = append(r.Run, "credsmith doctor --wait 5m, which watches a fresh secret")
 	}
 	for _, code := range r.Codes {
 		if code > 0 {
