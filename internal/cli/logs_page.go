@@ -67,7 +67,7 @@ func counted(n int64, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// incidents is the table of all.
+// incidents is the table of all of them.
 func (g page) incidents(list []logscan.Incident) {
 	const bars = 20
 	g.line("\n%s", g.faint(fmt.Sprintf("%2s  %-36s  %-14s %8s  %-16s  %-20s  %s", "", "app", "class", "failures", "started", "rate", "pattern")))

@@ -86,10 +86,10 @@ type timelineBar struct {
 }
 
 type timelineMark struct {
-	X     float64
-	N     int // in the list of changes
-	Kind  string
-	Label string
+	X       float64
+	NumberX float64 // beside the line where numbers are crowded
+	N       int     // in the list of changes
+	Label   string
 }
 
 type timelineTick struct {
@@ -152,7 +152,13 @@ func timelineOf(r logscan.Result) timeline {
 	t.Bottom = float64(chartHead + len(t.Lanes)*chartLane)
 	t.Height = int(t.Bottom) + chartHead
 	for _, c := range changesShown(list) {
-		t.Marks = append(t.Marks, timelineMark{a.x(c.At), c.N, c.Kind, c.At.Format(time.DateTime+"Z") + " " + c.What})
+		const crowded = 14
+		x := a.x(c.At)
+		number := x
+		if n := len(t.Marks); n > 0 {
+			number = max(number, t.Marks[n-1].NumberX+crowded)
+		}
+		t.Marks = append(t.Marks, timelineMark{x, number, c.N, c.At.Format(time.DateTime+"Z") + " " + c.What})
 	}
 	const ticks = 4
 	layout := "2006-01-02 15:04"

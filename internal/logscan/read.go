@@ -10,7 +10,6 @@ import (
 
 	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/logscan/kernel"
-	"github.com/credsmith/credsmith/internal/secret"
 )
 
 // read parses one piece of a source. p starts at position base; events that
@@ -18,6 +17,7 @@ import (
 func (s *Scan) read(src *source, p []byte, base int64, hits []kernel.Hit, from, to int64) {
 	s.occurrencesIn(p, base, hits)
 	s.secretsIn(src.name, p, base, hits)
+	s.parameters(src.name, p, base, from, to)
 	if src.recordsTell {
 		return
 	}
@@ -287,7 +287,7 @@ func (s *Scan) secretsIn(name string, p []byte, base int64, hits []kernel.Hit) {
 		if !ok || len(value) < least || len(value) > most {
 			continue
 		}
-		s.secret(name, h.Pos-lead, secret.New(string(value)), len(value))
+		s.secret(name, h.Pos-lead, SecretValue, value)
 	}
 }
 

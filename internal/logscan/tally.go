@@ -83,7 +83,14 @@ type Secret struct {
 	Length      int    `json:"length"`
 	Fingerprint string `json:"fingerprint"`
 	Times       int64  `json:"times"` // in all logs; the position is that of the first
+	Kind        string `json:"kind"`
 }
+
+// What a secret is known by.
+const (
+	SecretValue     = "value"     // its form is the one that Entra gives
+	SecretParameter = "parameter" // it is the client_secret of a form body or of JSON
+)
 
 // New returns a scan that has read nothing.
 func New(opts Options) *Scan {
@@ -157,8 +164,8 @@ func (s *Scan) count(e event) {
 	s.incident(app, f, e.at).add(e)
 }
 
-func (s *Scan) secret(name string, offset int64, value secret.Value, length int) {
-	fingerprint := s.opts.Key.Fingerprint(value)
+func (s *Scan) secret(name string, offset int64, kind string, value []byte) {
+	fingerprint := s.opts.Key.Fingerprint(secret.New(string(value)))
 	found := s.secrets[fingerprint]
 	switch {
 	case found != nil:
@@ -166,7 +173,7 @@ func (s *Scan) secret(name string, offset int64, value secret.Value, length int)
 	case len(s.secrets) >= maxSecrets:
 		s.more++
 	default:
-		s.secrets[fingerprint] = &Secret{name, offset, length, fingerprint, 1}
+		s.secrets[fingerprint] = &Secret{name, offset, len(value), fingerprint, 1, kind}
 	}
 }
 
