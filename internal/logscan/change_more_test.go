@@ -26,6 +26,8 @@ func TestChangeFiles(t *testing.T) {
 		{"fuller git log", "commit 0123456789abcdef\nAuthor: A <a@b>\nDate:   Fri Jan 2 05:04:05 2026 +0200\n\n    Rotate secret\n", "credential", "commit 0123456789 Rotate secret"},
 		{"git log with %ad", "0123abc Fri Jan 2 05:04:05 2026 +0200 deploy billing", "deployment", "0123abc Fri Jan 2 05:04:05 2026 +0200 deploy billing"},
 		{"git log with %ct", "1767323045 Scale\n", "other", "1767323045 Scale"},
+		{"credsmith rotate history", `[{"rotation":"r1","binding":"billing-api","state":"done","old_key_id":"` + old + `","new_key_id":"` + key + `","at":"2026-01-02T03:04:05Z"}]`, "credential",
+			"credsmith rotation of billing-api, done: secret added, key id " + key},
 		{"CSV", "Date,Who,Summary\n2026-01-02T03:04:05Z,ada,restart\n", "deployment", "restart"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

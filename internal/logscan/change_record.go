@@ -51,6 +51,9 @@ func appendRecord(changes []Change, record export.Record, now time.Time) []Chang
 		}
 	}
 	added, gone := keysChanged(record)
+	if binding := record.Get("binding"); binding != "" && record.Get("rotation") != "" {
+		what, added = "credsmith rotation of "+binding+", "+record.Get("state"), record.All("newkeyid")
+	}
 	if len(added) > 0 {
 		what += ": secret added, key id " + strings.Join(added, ", ")
 	}

@@ -123,6 +123,28 @@ type incident struct {
 	sample      aadsts.Failure
 	width       int64 // seconds of a bucket
 	buckets     map[int64]bucket
+	room        *room
+}
+
+// room is what all incidents together may hold beyond their counts.
+type room struct {
+	incidents int
+	places    int // taken
+	looks     int // for clients
+}
+
+const (
+	manyIncidents = 200
+	maxPlaces     = 5_000
+	maxLooks      = 4_000
+)
+
+// buckets is how many an incident may have: fewer where there are many.
+func (r *room) buckets() int {
+	if r.incidents > manyIncidents {
+		return maxBuckets / 8
+	}
+	return maxBuckets
 }
 
 type seenAt struct {
@@ -170,12 +192,12 @@ func (s *Scan) incident(app string, f aadsts.Failure, at time.Time) *incident {
 		}
 		home.take(in) // the failure lies between the two
 		s.incidents[key] = slices.DeleteFunc(s.incidents[key], func(other *incident) bool { return other == in })
-		s.stretches--
+		s.room.incidents--
 	}
 	if home != nil {
 		return home
 	}
-	if s.stretches >= maxIncidents {
+	if s.room.incidents >= maxIncidents {
 		s.overflow = true
 		if list := s.incidents[key]; len(list) > 0 {
 			return list[len(list)-1]
@@ -185,16 +207,16 @@ func (s *Scan) incident(app string, f aadsts.Failure, at time.Time) *incident {
 			return list[len(list)-1]
 		}
 	}
-	in := newIncident(key)
+	in := newIncident(key, &s.room)
 	in.sample = aadsts.Failure{Code: f.Code, OAuthError: f.OAuthError}
 	s.incidents[key] = append(s.incidents[key], in)
-	s.stretches++
+	s.room.incidents++
 	return in
 }
 
-func newIncident(key incidentKey) *incident {
+func newIncident(key incidentKey, shared *room) *incident {
 	return &incident{key: key, codes: map[int]int64{}, tenants: map[string]struct{}{}, files: map[string]int64{}, places: map[place]*seenAt{},
-		clients: map[string]*Client{}, width: firstWidth, buckets: map[int64]bucket{}}
+		clients: map[string]*Client{}, width: firstWidth, buckets: map[int64]bucket{}, room: shared}
 }
 
 // reaches reports whether a failure at a time belongs to the incident.
@@ -239,7 +261,7 @@ func (in *incident) bucket(at int64, add bucket) {
 	}
 	b.n += add.n
 	in.buckets[at] = b
-	for len(in.buckets) > maxBuckets {
+	for len(in.buckets) > in.room.buckets() {
 		in.widen()
 	}
 }
@@ -256,11 +278,12 @@ func (in *incident) widen() {
 func (in *incident) seen(where place, times int64, first, last time.Time) {
 	at := in.places[where]
 	if at == nil {
-		if len(in.places) >= maxFiles {
+		if len(in.places) >= maxFiles || in.room.places >= maxPlaces {
 			where = place{file: "others"}
 		}
 		if at = in.places[where]; at == nil {
 			at = &seenAt{}
+			in.room.places++
 			in.places[where] = at
 		}
 	}
@@ -278,10 +301,11 @@ func (in *incident) seen(where place, times int64, first, last time.Time) {
 func (in *incident) client(e event) string {
 	const most, mostText = 16, 4 << 10
 	_, known := in.places[e.place]
-	if len(e.text) == 0 || in.looked >= most && known || in.looked >= most+maxFiles {
+	if len(e.text) == 0 || in.looked >= most && known || in.looked >= most+maxFiles || in.room.looks >= maxLooks {
 		return ""
 	}
 	in.looked++
+	in.room.looks++
 	matches := consumer.Recognize(string(e.text[:min(len(e.text), mostText)]))
 	if len(matches) == 0 {
 		return ""
@@ -306,7 +330,7 @@ func (s *Scan) repeated(where place, f aadsts.Failure, at time.Time) {
 
 // example keeps the first failures that were read.
 func (in *incident) example(e event, client string) {
-	if len(in.examples) >= maxExamples {
+	if len(in.examples) >= maxExamples || len(in.examples) > 0 && in.room.incidents > manyIncidents {
 		return
 	}
 	f := e.failure
@@ -408,6 +432,10 @@ func (s *Scan) result(in *incident) Incident {
 	}
 	r.Likely = likely(in, r.Pattern)
 	r.hook()
+	if s.room.incidents > manyIncidents {
+		const few = 4
+		r.Places, r.QuietPlaces = r.Places[:min(len(r.Places), few)], r.QuietPlaces[:min(len(r.QuietPlaces), few)]
+	}
 	return r
 }
 

@@ -75,7 +75,7 @@ func TestPatterns(t *testing.T) {
 
 func TestWiderBucketsLoseNothing(t *testing.T) {
 	t.Parallel()
-	in := newIncident(incidentKey{})
+	in := newIncident(incidentKey{}, &room{})
 	begin := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	for i := range 10_000 {
 		in.add(event{at: begin.Add(time.Duration(i) * 17 * time.Minute), place: place{file: "log"}, failure: aadsts.Failure{Code: 7000215}})

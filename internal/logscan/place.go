@@ -52,9 +52,6 @@ var (
 	syslogHost = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^(?:<[0-9]{1,3}>)?(?:1 [0-9]{4}-[0-9-]{5}[Tt][0-9:.,Zz+-]+|[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}) ([A-Za-z0-9][A-Za-z0-9.:_-]*) ([A-Za-z0-9._/-]+)`)
 	})
-	placeKey = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(?:^|[\s{,\["._])(hostname|host|pod_?name|pod|container_?name|namespace_?name|namespace|environment|env|cloud_RoleInstance|AppRoleInstance|_systemd_unit)\\?"?\s?[=:]\s?\\?"?([A-Za-z0-9][A-Za-z0-9._:/-]{0,127})`)
-	})
 )
 
 // placeOfFile is what the path of a log tells. Windows paths count as well.
@@ -79,10 +76,59 @@ func (p place) in(line []byte) place {
 	if !speaksOfPlace(line) {
 		return p
 	}
-	for _, m := range placeKey().FindAllSubmatch(line, 16) {
-		p.set(strings.ToLower(string(m[1])), masked(string(m[2])))
+	for i, c := range line {
+		if c != '=' && c != ':' {
+			continue
+		}
+		if field := placeField(wordBefore(line[:i])); field != "" {
+			if value := wordAfter(line[i+1:]); len(value) > 0 {
+				p.set(field, masked(string(value)))
+			}
+		}
 	}
 	return p
+}
+
+// wordBefore is the key at the end of p: quotes and a space may follow it, and
+// names such as kubernetes.pod_name have only their last part.
+func wordBefore(p []byte) []byte {
+	const longest = 24
+	p = bytes.TrimRight(p[max(0, len(p)-longest):], `\" `)
+	start := len(p)
+	for start > 0 && (isLetter(p[start-1]) || p[start-1] == '_') {
+		start--
+	}
+	return p[start:]
+}
+
+// wordAfter is the value at the start of p.
+func wordAfter(p []byte) []byte {
+	const longest = 128
+	p = bytes.TrimLeft(p[:min(len(p), longest)], `\" `)
+	end := 0
+	for end < len(p) && (isLetter(p[end]) || isDigit(p[end]) || end > 0 && strings.IndexByte("._:/-~", p[end]) >= 0) {
+		end++
+	}
+	return p[:end]
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+// placeField is the field of a place that a key of a log tells.
+func placeField(key []byte) string {
+	switch string(key) {
+	case "host", "hostname", "HOSTNAME", "_HOSTNAME", "Host", "cloud_RoleInstance", "AppRoleInstance", "Computer":
+		return "host"
+	case "pod", "pod_name", "podName", "PodName":
+		return "pod"
+	case "container", "container_name", "containerName", "CONTAINER_NAME", "ContainerName":
+		return "container"
+	case "namespace", "namespace_name", "_SYSTEMD_UNIT":
+		return "workload"
+	case "env", "environment", "Environment", "ENV":
+		return "environment"
+	}
+	return ""
 }
 
 // prefix reads what kubectl, Docker Compose and syslog put before a line. The
@@ -115,25 +161,25 @@ func speaksOfPlace(line []byte) bool {
 	return false
 }
 
-func (p *place) set(key, value string) {
-	switch key {
-	case "hostname", "host", "cloud_roleinstance", "approleinstance":
+func (p *place) set(field, value string) {
+	switch field {
+	case "host":
 		// The host of a token request is no place.
 		if !strings.Contains(value, "login.") && !strings.Contains(value, "/") {
 			p.host = value
 		}
-	case "pod", "podname", "pod_name":
+	case "pod":
 		if !strings.Contains(value, "/") {
 			p.pod = value
 		}
-	case "container_name", "containername":
+	case "container":
 		p.container = value
-	case "namespace", "namespacename", "namespace_name", "_systemd_unit":
+	case "workload":
 		p.workload = value
 		if env := environment(value); env != "" {
 			p.environment = env
 		}
-	case "environment", "env":
+	case "environment":
 		p.environment = strings.ToLower(value)
 	}
 }

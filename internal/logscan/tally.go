@@ -37,7 +37,7 @@ type Scan struct {
 	codes       map[int]*CodeCount
 	apps        map[string]*appCount
 	incidents   map[incidentKey][]*incident
-	stretches   int // all incidents
+	room        room
 	successes   map[string]*successes
 	sightings   map[place]struct{} // where lines near failures come from
 	looked      int                // groups that were looked at for them
