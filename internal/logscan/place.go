@@ -241,7 +241,7 @@ func family(name string) string {
 // sighted notes where the lines around failures come from: what does not fail
 // beside what does.
 func (s *Scan) sighted(src *source, p []byte) {
-	const groups, most = 256, 512
+	const groups, most = 64, 512
 	if s.looked >= groups || len(s.sightings) >= most {
 		return
 	}
