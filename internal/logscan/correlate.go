@@ -110,7 +110,7 @@ func (in *Incident) conclude() {
 	}
 	for _, c := range in.Changes {
 		ago := time.Duration(c.Before * float64(time.Second))
-		if !c.SameApp || ago > 24*time.Hour {
+		if !c.SameApp && !slices.Contains(c.Touches, "key") || ago > 24*time.Hour {
 			continue
 		}
 		switch {
