@@ -2,8 +2,12 @@ package logscan
 
 import (
 	"encoding/json"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/credsmith/credsmith/internal/logscan/export"
 )
 
 // TestParameters: a secret of any form in a form body or JSON near a failure.
@@ -30,3 +34,33 @@ func TestParameters(t *testing.T) {
 		}
 	}
 }
+
+// FuzzResult: whatever a log or an export holds, the result prints no secret.
+func FuzzResult(f *testing.F) {
+	f.Add("host=abc8Q~0123456789012345678901234567890123 env=PROD pod=a-b ")
+	f.Add("[pod/a/b] <34>1 2026-01-02T03:04:05Z h a - - __HOSTNAME=x\nMESSAGE=")
+	f.Add("billing-1 | Jan  2 03:04:05 web1 app[1]: Tenant 'abc8Q~0123456789012345678901234567890123' not found client_secret=kP3x9vLmQ2ab47 ")
+	f.Fuzz(func(t *testing.T, before string) {
+		text, err := json.Marshal(before)
+		if err != nil {
+			t.Skip()
+		}
+		for _, log := range []string{
+			before + fieldText + "\n" + before,
+			`[{"timestamp":"2026-01-02T03:04:05Z","cloud_RoleInstance":` + string(text) + `,"message":"` + fieldText + `"},{"time":"2026-01-02T03:04:05Z","appId":"` + fieldApp + `","resultType":"7000215","servicePrincipalName":` + string(text) + `}]`,
+		} {
+			s := New(Options{Now: testNow, Key: testKey})
+			if format := export.Sniff([]byte(log[:min(len(log), export.Enough)])); format != export.None {
+				_ = s.Records(t.Context(), "log", strings.NewReader(log), format)
+			} else if err := s.Reader(t.Context(), "log", strings.NewReader(log)); err != nil {
+				t.Fatal(err)
+			}
+			// As it is: escapes would part or join what stands beside them.
+			if shown := fmt.Sprintf("%+v", s.Result()); entraSecret.MatchString(shown) {
+				t.Errorf("%s", shown)
+			}
+		}
+	})
+}
+
+var entraSecret = regexp.MustCompile(`[A-Za-z0-9._~-]{3}[0-9]Q~[A-Za-z0-9._~-]{31}`)

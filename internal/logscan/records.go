@@ -61,7 +61,8 @@ func (w *rawText) Write(p []byte) (n int, err error) {
 }
 
 // The members of the records that Entra, Graph, Log Analytics, Application
-// Insights and the portals write, as package export names them.
+// Insights and the portals write, as package export names them. Those of the
+// portals' CSV and of Application Insights are recalled, unverified.
 var (
 	recordCode  = []string{"resulttype", "properties.status.errorcode", "status.errorcode", "signinerrorcode", "errorcode"}
 	recordApp   = []string{"properties.appid", "appid", "applicationid", "clientid"}
