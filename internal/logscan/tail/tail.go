@@ -20,20 +20,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/credsmith/credsmith/internal/logscan"
 	"github.com/credsmith/credsmith/internal/logscan/unpack"
 )
 
 const (
-	headSize  = 1 << 10   // first bytes that a log is known by
-	readSize  = 256 << 10 // of one read
-	maxTurn   = 64 << 20  // bytes of one log before the others have their turn
-	maxLogs   = 4096      // that are remembered
-	settle    = 4         // polls after which a busy log is settled
-	idle      = 240       // quiet polls after which a log is closed
-	idleGone  = 40        // the same when another log has taken its place
-	lookAfter = 40        // polls after a rotation in which its files are looked for
+	headSize  = 1 << 10         // first bytes that a log is known by
+	readSize  = 256 << 10       // of one read
+	maxTurn   = 64 << 20        // bytes of one log before the others have their turn
+	maxLogs   = 4096            // that are remembered
+	settle    = 4               // polls after which a busy log is settled
+	idle      = 2400            // quiet polls after which a log is closed
+	idleGone  = 400             // the same when another log has taken its place
+	young     = 2 * time.Second // an archive that was written so lately may be half done
+	lookAfter = 4000            // polls after a rotation in which its files are looked for
 )
 
 // Follower follows logs. It is not safe for use by several goroutines.
@@ -45,6 +47,7 @@ type Follower struct {
 	failed  map[string]error
 	buf     []byte
 	serial  int
+	closing bool // there is no next look
 }
 
 // target is a name that was given.
@@ -129,6 +132,7 @@ func (f *Follower) Close() {
 	for _, t := range f.targets {
 		t.look = max(t.look, 1)
 	}
+	f.closing = true
 	f.Poll()
 	for _, l := range f.logs {
 		f.drop(l)
@@ -428,7 +432,7 @@ func (f *Follower) meet(t *target, path, name string, file *os.File, first bool)
 	head, form, err := headOf(file)
 	if err != nil {
 		f.pass(path, info)
-		f.note(path, err)
+		f.broken(path, info, err)
 		return false
 	}
 	if len(head) == 0 {
@@ -463,6 +467,18 @@ func (f *Follower) meet(t *target, path, name string, file *os.File, first bool)
 	return true
 }
 
+// broken notes why an archive could not be read to its end, unless it may still
+// be written.
+func (f *Follower) broken(path string, info fs.FileInfo, err error) {
+	switch {
+	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF) && !f.closing && time.Since(info.ModTime()) < young:
+		delete(f.passed, path) // look again
+	default:
+		f.note(path, err)
+	}
+}
+
 func (f *Follower) pass(path string, info fs.FileInfo) {
 	if len(f.passed) > maxLogs {
 		clear(f.passed)
@@ -491,23 +507,19 @@ func (f *Follower) readPacked(l *log, file *os.File, info fs.FileInfo) {
 	f.pass(file.Name(), info)
 	text, err := unpack.Reader(io.NewSectionReader(file, 0, math.MaxInt64))
 	if err != nil {
-		f.note(file.Name(), err)
+		f.broken(file.Name(), info, err)
 		return
 	}
 	defer text.Close()
 	if _, err := io.CopyN(io.Discard, text, l.offset); err != nil {
-		if !errors.Is(err, io.EOF) {
-			f.note(file.Name(), err)
-		}
+		f.broken(file.Name(), info, err)
 		return
 	}
 	for {
 		n, err := text.Read(f.buf)
 		f.take(l, f.buf[:n])
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				f.note(file.Name(), err)
-			}
+			f.broken(file.Name(), info, err)
 			return
 		}
 	}

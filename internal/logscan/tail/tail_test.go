@@ -27,9 +27,7 @@ type writer struct {
 	half    string   // of a line, to be written next
 	lines   int
 	bytes   int64
-	archive int
 	rotated int
-	toZip   string
 }
 
 func newWriter(t *testing.T, seed uint64, path string) *writer {
