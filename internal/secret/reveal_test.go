@@ -18,6 +18,7 @@ import (
 var mayReveal = map[string]string{
 	"internal/operator/operator.go Secret":      "signs in as the operator",
 	"internal/operator/operator.go Certificate": "opens the operator's PKCS#12 file",
+	"internal/cli/rotate.go storeAddress":       "opens the database, whose address may hold a password",
 	"internal/config/text.go parts":             "takes references from a text of the configuration",
 	"internal/sink/file/file.go write":          "writes the consumer's file",
 
