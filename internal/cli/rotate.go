@@ -253,7 +253,7 @@ func outcome(err error, binding string) error {
 		return problem("restore the newest copy of the database, or name the right one under `store`")
 	}
 	if _, ok := errors.AsType[*rotate.Refused](err); ok {
-		return problem("see it with credsmith rotate status " + binding)
+		return problem("")
 	}
 	if _, ok := errors.AsType[*rotate.Paused](err); ok {
 		return problem("credsmith rotate pause --off")
