@@ -33,6 +33,7 @@ type doctorFlags struct {
 	authority, scope, seen, try    string
 	graph, graphSet, offline, fast bool
 	deviceCode                     bool
+	lazy                           bool // the operator signs in when it is needed
 	bytes                          bool
 	maxTries                       int
 	wait                           time.Duration

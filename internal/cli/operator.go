@@ -80,7 +80,7 @@ func (p *program) directory(ctx context.Context, f doctorFlags, client *http.Cli
 		}
 		d.ways = []signIn{{own, fallback}}
 	}
-	if len(d.ways) > 0 && (f.graph || f.deviceCode) {
+	if len(d.ways) > 0 && (f.graph || f.deviceCode) && !f.lazy {
 		_, err = d.reader(ctx, d.ways[0].place.TenantID) // now rather than in the middle of a diagnosis
 	}
 	return d, err

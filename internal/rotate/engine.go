@@ -234,7 +234,7 @@ var errJournal = errors.New("write the journal")
 type Paused struct{ Why string }
 
 func (p *Paused) Error() string {
-	return "rotations are paused (" + p.Why + "): credsmith rotate resume --all lets them on"
+	return "rotations are paused (" + p.Why + ")"
 }
 
 func (e *Engine) notPaused(ctx context.Context) error {

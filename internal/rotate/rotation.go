@@ -166,3 +166,11 @@ type OverlapState struct {
 	LastNew   time.Time     `json:"last_new,omitzero"`  // last with the new one, after our own proof
 	Blind     string        `json:"blind,omitempty"`    // why the log cannot be read
 }
+
+// Steps returns the steps in their order, or those of the way back.
+func Steps(back bool) []Step {
+	if back {
+		return []Step{Restore, Restored, Unmint, Unminted, Shred, Close}
+	}
+	return []Step{Check, Mint, Accept, Deliver, Verify, Prove, Reload, Adopt, Overlap, Recheck, Retire, Gone, Shred, Close}
+}
