@@ -2,7 +2,11 @@ package cli_test
 
 import (
 	"bytes"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,7 +15,9 @@ import (
 	"testing"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/canary"
 	"github.com/credsmith/credsmith/internal/cli"
+	"github.com/credsmith/credsmith/internal/store"
 )
 
 // rotateRig is a lab with one binding and its file.
@@ -253,5 +259,115 @@ func TestRotateHost(t *testing.T) {
 	code, _, stderr := r.run(nil, "rotate", "run", "--yes")
 	if code != 2 || !strings.Contains(stderr, "can be read by others (mode 0644): run chmod 600 on it") {
 		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
+
+// TestRotateLeaksNothing searches all output and all files of a rotation and
+// its way back for the old value, the new one and the operator's.
+func TestRotateLeaksNothing(t *testing.T) {
+	t.Parallel()
+	r := newRotateRig(t)
+	values := map[string]string{"old": r.env["AZURE_CLIENT_SECRET"], "operator's": r.env["CREDSMITH_OPERATOR_CLIENT_SECRET"]}
+	r.write("bad.yaml", "tenants: "+values["old"]+"\nstore: "+values["old"]+"\n")
+	var all strings.Builder
+	for _, args := range [][]string{
+		{"rotate", "plan", "-v"}, {"rotate", "plan", "-o", "json"}, {"rotate", "run", "--yes", "-v", "--wait", "5s"},
+		{"rotate", "status"}, {"rotate", "status", "-o", "json"}, {"rotate", "history"}, {"rotate", "plan", "--config", r.path("bad.yaml")},
+	} {
+		code, stdout, stderr := r.run(nil, args...)
+		if args[1] == "run" && args[2] == "--yes" && code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		all.WriteString(stdout + stderr)
+	}
+	held, err := os.ReadFile(r.path("app.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	values["new"] = strings.TrimSpace(strings.TrimPrefix(string(held), "AZURE_CLIENT_SECRET="))
+	if values["new"] == values["old"] || len(values["new"]) < 30 {
+		t.Fatal("app.env was not rotated")
+	}
+	search := func(where string, data []byte) {
+		for name, value := range values {
+			if found := canary.Find(data, value); len(found) > 0 {
+				t.Errorf("%s holds the %s value (%v)", where, name, found)
+			}
+		}
+	}
+	files := 0
+	everything := func() {
+		err := filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
+			if name := filepath.Base(path); err != nil || d.IsDir() || name == "app.env" || name == "bad.yaml" {
+				return err
+			}
+			files++
+			data, err := os.ReadFile(path)
+			search(path, data)
+			return err
+		})
+		if err != nil || files < 5 {
+			t.Errorf("%d files were searched, %v", files, err)
+		}
+	}
+	everything()
+	for _, args := range [][]string{{"rotate", "rollback", "--yes", "--wait", "5s", "-o", "json"}, {"audit", "show", "-o", "json"}, {"audit", "show"}, {"audit", "verify"}} {
+		code, stdout, stderr := r.run(nil, args...)
+		if code != 0 {
+			t.Errorf("%v: exit %d: %s", args, code, stderr)
+		}
+		all.WriteString(stdout + stderr)
+	}
+	search("the output", []byte(all.String()))
+	everything()
+}
+
+// TestRotateLocked: one process at a time writes to an SQLite store, and others
+// may look.
+func TestRotateLocked(t *testing.T) {
+	t.Parallel()
+	r := newRotateRig(t)
+	other, err := store.Open(t.Context(), "sqlite:"+r.path("credsmith.db"), store.Options{Holder: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := r.run(nil, "rotate", "run", "--yes")
+	if code != 3 || !strings.Contains(stderr, "another credsmith is writing to it") || !strings.Contains(stderr, "hint: wait for the other one") {
+		t.Errorf("run: exit %d: %s", code, stderr)
+	}
+	if code, stdout, stderr := r.run(nil, "rotate", "status"); code != 0 || stdout != "no rotations yet\n" {
+		t.Errorf("status: exit %d: %s%s", code, stdout, stderr)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAuditBroken: a record that was changed is told, with where.
+func TestAuditBroken(t *testing.T) {
+	t.Parallel()
+	r := newRotateRig(t)
+	if code, _, stderr := r.run(nil, "rotate", "pause", "--reason", "freeze"); code != 0 {
+		t.Fatal(stderr)
+	}
+	db, err := sql.Open("sqlite", r.path("credsmith.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `UPDATE audit SET entry = replace(entry, 'freeze', 'thaw')`)
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, _ := r.run(nil, "audit", "verify", "-o", "json")
+	var v struct {
+		Holds  bool
+		Broken int64 `json:"broken_at"`
+		Why    string
+	}
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 1 || v.Holds || v.Broken != 1 || v.Why != "entry 1 was changed after it was written" {
+		t.Errorf("exit %d, %v: %s", code, err, stdout)
+	}
+	if code, stdout, _ := r.run(nil, "audit", "verify"); code != 1 || stdout != "the record is broken: entry 1 was changed after it was written\n" {
+		t.Errorf("exit %d: %s", code, stdout)
 	}
 }
