@@ -270,6 +270,11 @@ func (w *world) judge() error {
 		}
 		switch e.Write.Kind {
 		case "mint":
+			for id := range minted {
+				if _, gone := removed[id]; !gone {
+					fail("secret %s was added while %s, which nobody knows, was still there", e.Write.KeyID, id)
+				}
+			}
 			minted[e.Write.KeyID] = e.At
 		case "remove":
 			removed[e.Write.KeyID] = e.At
