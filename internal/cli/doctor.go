@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/credsmith/credsmith/internal/bytesview"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
@@ -158,7 +158,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 }
 
 func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) error {
-	c, err := p.doctorCase(f, args)
+	c, consumers, err := p.doctorCase(f, args)
 	if err != nil {
 		return err
 	}
@@ -196,17 +196,18 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err != nil {
 		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
 	}
-	return p.showReport(report, f.bytesOf(c.Setting.Value))
+	return p.showReport(viewed{report, f.bytesOf(c.Setting.Value), consumers})
 }
 
-// doctorCase puts the question together from flags, environment and files.
-func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error) {
+// doctorCase puts the question together from flags, environment and files, and
+// says what may have written the error that was seen.
+func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, []consumer.Match, error) {
 	var c diagnose.Case
 	if f.secretStdin && f.seen == "-" {
-		return c, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
+		return c, nil, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
 	}
 	if err := f.check(args); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	s, err := p.doctorSetting(f)
 	if missing, ok := errors.AsType[*setting.Missing](err); ok && f.seen != "" && f.try == "" && len(missing.Names) == 3 {
@@ -215,15 +216,15 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error
 		if c.Alone = true; c.Seen != nil {
 			c.Setting.ClientID, c.Setting.TenantID = c.Seen.AppID, c.Seen.Tenant
 		}
-		return c, err
+		return c, seen.consumers, err
 	}
 	if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
 	seen, err := p.readSeen(f.seen)
 	seen.about(&c)
-	return c, err
+	return c, seen.consumers, err
 }
 
 func (f doctorFlags) check(args []string) error {
@@ -417,15 +418,17 @@ func sayExperiment(e diagnose.Experiment) string {
 	return "signing in: " + string(e.Attempt.Purpose)
 }
 
-func (p *program) showReport(r diagnose.Report, bytes *bytesview.View) error {
+func (p *program) showReport(v viewed) error {
+	r := v.Report
 	unreachable := r.Verdict == diagnose.Inconclusive && r.Cause != nil && strings.HasPrefix(string(*r.Cause), "network-")
 	if p.json {
-		if err := p.writeJSON(viewed{r, bytes}); err != nil {
+		if err := p.writeJSON(v); err != nil {
 			return err
 		}
 	} else if !unreachable {
 		p.page().report(r)
-		p.page().bytes(bytes)
+		p.page().bytes(v.Bytes)
+		p.page().consumer("the error was written by", v.Consumers)
 	}
 	switch {
 	case unreachable:

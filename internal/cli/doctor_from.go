@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
@@ -88,7 +89,7 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 		return err
 	}
 	run.known.tenants = append(run.directory.tenants(), run.known.tenants...)
-	p.showUnread(result.Errors)
+	p.showUnread(result)
 	run.announce(jobs)
 	if p.json {
 		err = run.showJSON(ctx, result.Settings, jobs, index)
@@ -289,7 +290,7 @@ func (r *fromRun) showJSON(ctx context.Context, all []setting.Found, jobs []*job
 		// Jobs are numbered by their first place.
 		for shown++; at < len(index) && index[at] < shown; at++ {
 			i := index[at]
-			if err := r.showElement(at == 0, placed{viewed{reportAt(kept[i], all[at].Origin), r.flags.bytesAt(all[at])}, factsOf(all[at])}); err != nil {
+			if err := r.showElement(at == 0, placed{viewed{reportAt(kept[i], all[at].Origin), r.flags.bytesAt(all[at]), readersOf(all[at])}, factsOf(all[at])}); err != nil {
 				return err
 			}
 			if left[i]--; left[i] == 0 {
@@ -393,6 +394,39 @@ func (g page) placed(j *job, r diagnose.Report) {
 		g.row("error", "%s", errorLine(*e))
 	}
 	g.details(r)
+	if r.Verdict == diagnose.Broken {
+		g.reload(j.places)
+	}
+}
+
+// reload says how those who read the files take up a value that is mended.
+func (g page) reload(places []setting.Found) {
+	seen := map[string]bool{}
+	for _, f := range places {
+		for _, m := range readersOf(f) {
+			if seen[m.ID] {
+				continue
+			}
+			if len(seen) == 0 {
+				g.section("then, for the program that reads it")
+			}
+			seen[m.ID] = true
+			sure := ""
+			if m.HowSure == consumer.Recalled {
+				sure = " (not verified)"
+			}
+			g.item("%s: %s%s", g.bold(m.Name), m.Reload, g.faint(sure))
+		}
+	}
+}
+
+// readersOf are the products that read the file of a setting, by its name.
+func readersOf(f setting.Found) []consumer.Match {
+	part := f.Secret
+	if !part.Set {
+		part = f.Client
+	}
+	return consumer.ForFile(part.File)
 }
 
 func appKey(s entra.Setting) string { return strings.ToLower(entra.CleanIdentifier(s.ClientID)) }

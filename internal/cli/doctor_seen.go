@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/credsmith/credsmith/aadsts"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/explain"
@@ -16,10 +17,11 @@ import (
 const maxSeen = 1000
 
 // seen is what --error brought: one failure for each app and code, in the order
-// of the text, or a clue.
+// of the text, or a clue; and what may have written it.
 type seen struct {
-	failures []aadsts.Failure
-	clue     *diagnose.Clue
+	failures  []aadsts.Failure
+	clue      *diagnose.Clue
+	consumers []consumer.Match
 }
 
 // readSeen reads the error that the user saw; it is empty without a file.
@@ -33,6 +35,7 @@ func (p *program) readSeen(file string) (seen, error) {
 		return s, err
 	}
 	data = text.UTF8(data)
+	s.consumers = consumer.Recognize(string(data))
 	for f := range aadsts.Find(data) {
 		same := func(k aadsts.Failure) bool { return k.Code == f.Code && strings.EqualFold(k.AppID, f.AppID) }
 		if i := slices.IndexFunc(s.failures, same); i >= 0 {
@@ -47,6 +50,8 @@ func (p *program) readSeen(file string) (seen, error) {
 	// Some clients lose the code, and all but a trace of the answer.
 	clues := explain.Text(data)
 	switch {
+	case len(clues) == 0 && len(s.consumers) > 0 && s.consumers[0].CodeLost:
+		// It is known to write errors of sign-in that say nothing.
 	case len(clues) == 0:
 		return s, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
 	case clues[0].OAuthError != nil:

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
@@ -27,6 +29,7 @@ type directory struct {
 	ways    []signIn // in the order of the configuration; empty: nobody is asked
 	mu      sync.Mutex
 	readers map[int]*graph.Client
+	tokens  map[int]azcore.TokenCredential // of the same identities
 }
 
 // signIn is one tenant and the way to sign in to it.
@@ -39,7 +42,7 @@ type signIn struct {
 // --device-code gets it or an error that says what was tried; else it is used
 // when one is given, and left aside with --graph=false.
 func (p *program) directory(ctx context.Context, f doctorFlags, client *http.Client) (*directory, error) {
-	d := &directory{program: p, client: client, readers: map[int]*graph.Client{}}
+	d := &directory{program: p, client: client, readers: map[int]*graph.Client{}, tokens: map[int]azcore.TokenCredential{}}
 	if f.offline || f.graphSet && !f.graph && !f.deviceCode {
 		return d, nil
 	}
@@ -122,7 +125,7 @@ func (d *directory) reader(ctx context.Context, tenant string) (diagnose.Reader,
 		fmt.Fprintf(d.Stderr, "the directory of %s is read as %s\n", identity.TenantID, oneLine(identity.Name))
 	}
 	r := graph.New(place.Graph, identity.TenantID, identity.Credential, d.client)
-	d.readers[i] = r
+	d.readers[i], d.tokens[i] = r, identity.Credential
 	return r, nil
 }
 

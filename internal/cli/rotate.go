@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
@@ -194,7 +196,7 @@ func (r *rotations) binding(args []string) (config.Binding, error) {
 // signs in no sooner than it is needed.
 func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engine, error) {
 	t, _ := r.config.Tenant(b.Tenant) // checked with the configuration
-	reader, err := r.dir.of(ctx, t)
+	reader, credential, err := r.dir.of(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +212,7 @@ func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engin
 		c.Journal = r.store
 	}
 	for _, s := range b.Sinks {
-		built, err := r.sink(s)
+		built, err := r.sink(s, credential)
 		if err != nil {
 			return nil, err
 		}
@@ -222,18 +224,18 @@ func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engin
 	return rotate.New(c), nil
 }
 
-// of returns the directory of a tenant as its operator sees it. Unlike
-// [directory.reader] it never takes that of another tenant.
-func (d *directory) of(ctx context.Context, t config.Tenant) (*graph.Client, error) {
+// of returns the directory of a tenant as its operator sees it, and what signs
+// the operator in. Unlike [directory.reader] it never takes another tenant's.
+func (d *directory) of(ctx context.Context, t config.Tenant) (*graph.Client, azcore.TokenCredential, error) {
 	i := slices.IndexFunc(d.ways, func(w signIn) bool { return entra.SameGUID(w.place.TenantID, t.TenantID) })
 	if i < 0 {
-		return nil, usage("give it an identity in the configuration, set CREDSMITH_OPERATOR_TENANT_ID, _CLIENT_ID and _CLIENT_SECRET, or run az login; docs/operator.md",
+		return nil, nil, usage("give it an identity in the configuration, set CREDSMITH_OPERATOR_TENANT_ID, _CLIENT_ID and _CLIENT_SECRET, or run az login; docs/operator.md",
 			"there is no operator identity for tenant %s (%s)", t.Name, t.TenantID)
 	}
 	if _, err := d.reader(ctx, t.TenantID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return d.readers[i], nil
+	return d.readers[i], d.tokens[i], nil
 }
 
 // outcome turns an engine's error into one with an exit code and a next step.

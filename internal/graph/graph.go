@@ -11,7 +11,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -165,26 +164,11 @@ func refusal(op string, resp *http.Response, body []byte) error {
 			} `json:"innerError"`
 		}
 	}
-	e := &Error{Op: op, Status: resp.StatusCode, Code: http.StatusText(resp.StatusCode), RetryAfter: retryAfter(resp.Header)}
+	e := &Error{Op: op, Status: resp.StatusCode, Code: http.StatusText(resp.StatusCode), RetryAfter: wire.RetryAfter(resp.Header)}
 	if json.Unmarshal(body, &envelope) == nil && envelope.Error.Code != "" {
 		e.Code, e.Message, e.RequestID = envelope.Error.Code, envelope.Error.Message, envelope.Error.InnerError.RequestID
 	}
 	return e
-}
-
-// retryAfter reads how long to wait: seconds or a date. What makes no sense
-// counts as not said.
-func retryAfter(h http.Header) time.Duration {
-	text := h.Get("Retry-After")
-	if s, err := strconv.Atoi(text); err == nil && s > 0 {
-		return min(time.Duration(s)*time.Second, 24*time.Hour)
-	}
-	at, err := http.ParseTime(text)
-	now, nowErr := http.ParseTime(h.Get("Date"))
-	if err == nil && nowErr == nil && at.After(now) {
-		return min(at.Sub(now), 24*time.Hour)
-	}
-	return 0
 }
 
 // maxPages bounds a listing: at 999 apps a page it is more than any tenant has.

@@ -307,6 +307,11 @@ func (e *Engine) call(ctx context.Context, name string, do func(context.Context)
 	e.at(beforeCall(name))
 	ctx, cancel := context.WithTimeoutCause(withCall(ctx, name), CallTimeout, fmt.Errorf("no answer within %s", CallTimeout))
 	defer cancel()
+	// A process that was stopped and let on again may come here long after its
+	// time, before the context has noticed.
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		return context.DeadlineExceeded
+	}
 	err := do(ctx)
 	e.at(afterCall(name))
 	return err

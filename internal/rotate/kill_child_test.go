@@ -19,6 +19,7 @@ import (
 
 	"github.com/credsmith/credsmith/internal/graph"
 	"github.com/credsmith/credsmith/internal/operator"
+	"github.com/credsmith/credsmith/internal/pgtest"
 	"github.com/credsmith/credsmith/internal/rotate"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
@@ -56,7 +57,12 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := pgtest.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // child is the process.

@@ -26,11 +26,15 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/pgtest"
 	"github.com/credsmith/credsmith/internal/rotate"
 	"github.com/credsmith/credsmith/internal/secret"
 )
 
-var killOnly = flag.String("kill", "", "only kill at points that begin so")
+var (
+	killOnly  = flag.String("kill", "", "only kill at points that begin so")
+	killStore = flag.String("kill-store", "sqlite", "the store of the processes that are killed: sqlite or postgres")
+)
 
 // recoveries are the ways in which the work is taken up after a kill.
 var recoveries = []struct {
@@ -119,8 +123,12 @@ func newWorld(t *testing.T, seed uint64) (*world, error) {
 	if err := os.WriteFile(ca, w.lab.CAPEM(), 0o600); err != nil {
 		return nil, err
 	}
+	address := "sqlite:" + filepath.Join(w.dir, "credsmith.db")
+	if *killStore == "postgres" {
+		address = pgtest.New(t)
+	}
 	w.job = childJob{
-		Store: "sqlite:" + filepath.Join(w.dir, "credsmith.db"), Authority: w.lab.AuthorityURL(), Graph: w.lab.GraphURL(), Control: w.lab.ControlURL(),
+		Store: address, KeyFile: filepath.Join(w.dir, "store.key"), Authority: w.lab.AuthorityURL(), Graph: w.lab.GraphURL(), Control: w.lab.ControlURL(),
 		World: w.server.URL, CA: ca, TenantID: w.lab.TenantID(), ClientID: w.app.ClientID,
 		OperatorID: op.ClientID, OperatorKey: op.Secrets[0].Value.Reveal(), Key: secret.NewKey().Bytes(),
 	}
@@ -232,7 +240,7 @@ func (w *world) killAt(p rotate.Point, after time.Duration) error {
 	job := w.job
 	job.Holder, job.Point = "first", p
 	if r, err := w.run(job); !errors.Is(err, errKilled) {
-		return fmt.Errorf("the point was not reached: %+v, %w", r, err)
+		return fmt.Errorf("the point was not reached: %s, %w", told(r), err)
 	}
 	if s := string(p); (strings.HasSuffix(s, "/r") || strings.HasSuffix(s, "/a")) != (w.died == 1) {
 		return fmt.Errorf("it died elsewhere: %d requests ended in death", w.died)

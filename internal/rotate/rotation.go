@@ -79,6 +79,7 @@ type Rotation struct {
 	// Checked is when everything was last looked at before a removal.
 	Checked time.Time `json:"checked,omitzero"`
 	Back    bool      `json:"back,omitempty"` // on the way back
+	Why     string    `json:"why,omitempty"`  // it goes back, or went
 
 	Started time.Time `json:"started"`
 	Updated time.Time `json:"updated"`

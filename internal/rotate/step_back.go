@@ -52,14 +52,13 @@ func (e *Engine) Rollback(ctx context.Context, id, why string) (*Rotation, error
 	if refs := e.cannotRestore(r); len(refs) > 0 {
 		return e.refuse(ctx, r, "rotation %s cannot be undone: %v keeps no earlier value, and holds the new one", r.ID, refs)
 	}
-	e.turn(r)
-	r.Trouble = why
+	e.turn(r, why)
 	return r, e.commit(ctx, r, "rollback", nil, e.entry(r, audit.Rollback, audit.Intent, why))
 }
 
-func (e *Engine) turn(r *Rotation) {
+func (e *Engine) turn(r *Rotation, why string) {
 	e.to(r, Restore)
-	r.Back = true
+	r.Back, r.Why = true, why
 	for i := range r.Sinks {
 		k := &r.Sinks[i]
 		if k.Error, k.Tries, k.Wake = "", 0, (time.Time{}); k.State == Failed {

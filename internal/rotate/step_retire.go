@@ -114,8 +114,7 @@ func (e *Engine) diverged(ctx context.Context, r *Rotation, why string) error {
 	if refs := e.cannotRestore(r); len(refs) > 0 {
 		return decide("%s, and the old value cannot be put back into %v: rotate again at once", why, refs)
 	}
-	e.turn(r)
-	r.Trouble = why
+	e.turn(r, why)
 	return e.commit(ctx, r, "diverged", nil, e.entry(r, audit.Rollback, audit.Intent, why))
 }
 

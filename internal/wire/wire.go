@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -210,4 +211,19 @@ func lastPart(text string) string {
 		text = text[i+2:]
 	}
 	return strings.Join(strings.Fields(text), " ")
+}
+
+// RetryAfter reads how long to wait: seconds or a date, a day at most. What
+// makes no sense counts as not said.
+func RetryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if s, err := strconv.Atoi(text); err == nil && s > 0 {
+		return time.Duration(min(s, 24*60*60)) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	now, nowErr := http.ParseTime(h.Get("Date"))
+	if err == nil && nowErr == nil && at.After(now) {
+		return min(at.Sub(now), 24*time.Hour)
+	}
+	return 0
 }
