@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -77,7 +78,12 @@ func cmdSound(ts *testscript.TestScript, _ bool, _ []string) {
 // standard error holds a text.
 //
 //	killat 'running deliver' rotate run billing-api --yes
+//	killat -INT 'running deliver' rotate run billing-api --yes      as Ctrl+C does, and must end with 130
 func cmdKillAt(ts *testscript.TestScript, _ bool, args []string) {
+	signal := os.Kill
+	if args[0] == "-INT" {
+		signal, args = os.Interrupt, args[1:]
+	}
 	program, err := exec.LookPath(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "credsmith"))
 	ts.Check(err)
 	cmd := exec.Command(program, args[1:]...)
@@ -90,17 +96,21 @@ func cmdKillAt(ts *testscript.TestScript, _ bool, args []string) {
 	out, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	seen := false
+	seen, text := false, ""
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		ts.Logf("%s", lines.Text())
+		text += lines.Text() + "\n"
 		if !seen && strings.Contains(lines.Text(), args[0]) {
 			seen = true
-			ts.Check(cmd.Process.Kill())
+			ts.Check(cmd.Process.Signal(signal))
 		}
 	}
 	err = cmd.Wait()
 	if !seen {
 		ts.Fatalf("no line with %q before its end (%v)", args[0], err)
+	}
+	if signal == os.Interrupt && (cmd.ProcessState.ExitCode() != 130 || !strings.Contains(text, "; go on with: credsmith rotate resume billing-api\ncredsmith: interrupted\n")) {
+		ts.Fatalf("it ends with %d:\n%s", cmd.ProcessState.ExitCode(), text)
 	}
 }
 

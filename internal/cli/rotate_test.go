@@ -129,6 +129,10 @@ func TestRotateBadInput(t *testing.T) {
 		{name: "bad certificates", args: plan, setup: func(r *rotateRig) { r.env["SSL_CERT_FILE"] = r.path("app.env") }, code: 2, want: "app.env"},
 		{name: "operator's variable", args: plan, env: map[string]string{"CREDSMITH_OPERATOR_CLIENT_SECRET": ""}, code: 2, want: "the variable CREDSMITH_OPERATOR_CLIENT_SECRET is not set"},
 		{name: "operator is refused", args: plan, env: map[string]string{"CREDSMITH_OPERATOR_CLIENT_SECRET": "wrong"}, code: 3, want: "AADSTS7000215"},
+		{name: "tenant without an operator", args: plan, setup: func(r *rotateRig) {
+			r.yaml = strings.Replace(r.yaml, "store:", "  other: {tenant_id: 7f1c0000-0000-4000-8000-00000000000a}\nstore:", 1)
+			r.yaml = strings.Replace(r.yaml, "    app:", "    tenant: other\n    app:", 1)
+		}, code: 2, want: "there is no operator identity for tenant other (7f1c0000-0000-4000-8000-00000000000a)"},
 		{name: "graph is away", args: plan, setup: func(r *rotateRig) {
 			r.yaml = strings.ReplaceAll(r.yaml, r.env["CREDSMITH_GRAPH_URL"], "https://127.0.0.1:1")
 		}, code: 3, want: "127.0.0.1:1"},
