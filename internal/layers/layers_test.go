@@ -70,7 +70,8 @@ var inside = map[string][]string{
 	"internal/sink/keyvault":   {"aadsts", "internal/secret", "internal/sink", "internal/sink/web"},
 	"internal/sink/vault":      {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/kubernetes": {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
-	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/text"},
+	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/sink/command", "internal/text"},
+	"internal/sink/command":    {"internal/canary", "internal/secret"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }
 
