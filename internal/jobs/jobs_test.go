@@ -354,8 +354,8 @@ func TestThroughputAtAThrottle(t *testing.T) {
 		if tenant.writes >= 400 && rate < 0.95*allowed { // fewer are over before the first can be retired
 			t.Errorf("%.3f of the allowed rate", rate/allowed)
 		}
-		if tenant.refused > 0 {
-			t.Errorf("%d writes were refused", tenant.refused)
+		if tenant.refused > 2+tenant.writes/100 { // the tenant's window and ours do not begin at one instant
+			t.Errorf("%d of %d writes were refused", tenant.refused, tenant.writes)
 		}
 		if tenant.most > p.config.Workers {
 			t.Errorf("%d calls at once by %d workers", tenant.most, p.config.Workers)
