@@ -22,46 +22,57 @@ func (l *Lab) serveControl(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusForbidden, "requests from web pages are refused")
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/control/faults/") && r.Method == http.MethodDelete {
-		l.serveFaults(w, r)
+	for _, route := range controlRoutes {
+		if route.method != r.Method || route.path != r.URL.Path && (!strings.HasSuffix(route.path, "/") || !strings.HasPrefix(r.URL.Path, route.path)) {
+			continue
+		}
+		if route.command != nil {
+			l.serveCommandUpTo(route.limit, w, r, route.command)
+		} else {
+			route.serve(l, w, r)
+		}
 		return
 	}
-	switch r.Method + " " + r.URL.Path {
-	case "GET /control/state":
-		writeJSON(w, http.StatusOK, l.state())
-	case "GET /control/export":
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		w.Write(l.Export())
-	case "POST /control/import":
-		l.serveCommandUpTo(maxImport, w, r, (*controlCall).importDocument)
-	case "GET /control/history":
-		l.serveHistory(w, r)
-	case "POST /control/clock":
-		l.serveCommand(w, r, (*controlCall).clock)
-	case "POST /control/delay":
-		l.serveCommand(w, r, (*controlCall).delay)
-	case "POST /control/sign-in":
-		l.serveCommand(w, r, (*controlCall).signIn)
-	case "POST /control/refusals":
-		l.serveCommand(w, r, (*controlCall).refusals)
-	case "POST /control/licence":
-		l.serveCommand(w, r, (*controlCall).licence)
-	case "POST /control/throttle":
-		l.serveCommand(w, r, (*controlCall).throttling)
-	case "POST /control/portal":
-		l.serveCommand(w, r, (*controlCall).portal)
-	case "POST /control/vault":
-		l.serveCommand(w, r, (*controlCall).vault)
-	case "POST /control/faults":
-		l.serveCommand(w, r, (*controlCall).fault)
-	case "GET /control/faults", "DELETE /control/faults":
-		l.serveFaults(w, r)
-	case "GET /control/invariants":
-		l.serveInvariants(w, r)
-	default:
-		writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
-	}
+	writeProblem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
+}
+
+// controlRoute is one operation of the control origin: a command, or anything
+// else. A path with a slash at its end stands for all that begin so.
+type controlRoute struct {
+	method, path string
+	limit        int64 // of a command's body
+	command      func(*controlCall) (any, *problem)
+	serve        func(*Lab, http.ResponseWriter, *http.Request)
+}
+
+var controlRoutes = []controlRoute{
+	{method: "GET", path: "/control/state", serve: (*Lab).serveState},
+	{method: "GET", path: "/control/export", serve: (*Lab).serveExport},
+	{method: "GET", path: "/control/history", serve: (*Lab).serveHistory},
+	{method: "GET", path: "/control/invariants", serve: (*Lab).serveInvariants},
+	{method: "GET", path: "/control/faults", serve: (*Lab).serveFaults},
+	{method: "DELETE", path: "/control/faults", serve: (*Lab).serveFaults},
+	{method: "DELETE", path: "/control/faults/", serve: (*Lab).serveFaults},
+	{"POST", "/control/import", maxImport, (*controlCall).importDocument, nil},
+	{"POST", "/control/clock", maxBody, (*controlCall).clock, nil},
+	{"POST", "/control/delay", maxBody, (*controlCall).delay, nil},
+	{"POST", "/control/sign-in", maxBody, (*controlCall).signIn, nil},
+	{"POST", "/control/refusals", maxBody, (*controlCall).refusals, nil},
+	{"POST", "/control/licence", maxBody, (*controlCall).licence, nil},
+	{"POST", "/control/throttle", maxBody, (*controlCall).throttling, nil},
+	{"POST", "/control/portal", maxBody, (*controlCall).portal, nil},
+	{"POST", "/control/vault", maxBody, (*controlCall).vault, nil},
+	{"POST", "/control/faults", maxBody, (*controlCall).fault, nil},
+}
+
+func (l *Lab) serveState(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, l.state())
+}
+
+func (l *Lab) serveExport(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(l.Export())
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -103,13 +114,9 @@ type problem struct {
 
 func badCommand(text string) *problem { return &problem{http.StatusBadRequest, text} }
 
-// serveCommand runs a command and writes it into the history, refused or not.
-// A command that answers nothing is 204.
-func (l *Lab) serveCommand(w http.ResponseWriter, r *http.Request, command func(*controlCall) (any, *problem)) {
-	l.serveCommandUpTo(maxBody, w, r, command)
-}
-
-// serveCommandUpTo takes a body of so many bytes.
+// serveCommandUpTo runs a command whose body has at most so many bytes, and
+// writes it into the history, refused or not. A command that answers nothing is
+// 204.
 func (l *Lab) serveCommandUpTo(limit int64, w http.ResponseWriter, r *http.Request, command func(*controlCall) (any, *problem)) {
 	c := &controlCall{lab: l, event: Event{Surface: surfaceControl, Method: r.Method, Path: r.URL.Path}}
 	var refused *problem

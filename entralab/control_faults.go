@@ -43,9 +43,9 @@ func (c *controlCall) fault() (any, *problem) {
 	if sent.Until != nil {
 		rule.Until = *sent.Until
 	}
-	id, err := c.lab.AddFault(rule)
+	id, err := c.lab.addFault(rule)
 	if err != nil {
-		return nil, badCommand(strings.TrimPrefix(err.Error(), "entralab: add fault: "))
+		return nil, badCommand(err.Error())
 	}
 	c.event.Write = &Write{Kind: "fault"}
 	return object{{"id", id}}, nil
@@ -68,6 +68,10 @@ func (l *Lab) serveFaults(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	l.history.add(l.clock.now(), event)
 	l.mu.Unlock()
+	if l.saver != nil && l.saver.stopped() {
+		writeStopped(w)
+		return
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -90,17 +94,23 @@ func (f *faults) list() []faultState {
 	defer f.mu.Unlock()
 	states := []faultState{}
 	for _, r := range f.rules() {
-		s := faultState{ID: r.id, Match: r.Match, Fault: r.Fault, Rate: r.Rate, Nth: r.Nth, Times: r.Times, Params: map[string]any{}, Matched: r.matched, Fired: r.fired}
+		s := faultState{ID: r.id, Match: r.Match, Fault: r.Fault, Rate: r.Rate, Nth: r.Nth, Times: r.Times, Params: r.shownParams(), Matched: r.matched, Fired: r.fired}
 		if !r.Until.IsZero() {
 			s.Until = graphTime(r.Until)
-		}
-		for name, value := range r.params {
-			if d, ok := value.(time.Duration); ok {
-				value = d.String()
-			}
-			s.Params[name] = value
 		}
 		states = append(states, s)
 	}
 	return states
+}
+
+// shownParams are the parameters as JSON takes them.
+func (r *faultRule) shownParams() map[string]any {
+	shown := map[string]any{}
+	for name, value := range r.params {
+		if d, ok := value.(time.Duration); ok {
+			value = d.String()
+		}
+		shown[name] = value
+	}
+	return shown
 }

@@ -49,9 +49,10 @@ const (
 // held, never the other way round.
 type delegations struct {
 	mu      sync.Mutex
-	codes   map[[sha256.Size]byte]authCode
-	refresh map[[sha256.Size]byte]refreshToken
+	codes   map[hash]authCode
+	refresh map[hash]refreshToken
 	swept   int // entries left by the last sweep
+	saver   *saver
 }
 
 // opaque returns a text that nobody can guess, with the beginning that the real
@@ -67,7 +68,9 @@ func (d *delegations) addCode(c authCode) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweep(c.signedIn)
-	d.codes[sha256.Sum256([]byte(text))] = c
+	key := sha256.Sum256([]byte(text))
+	d.codes[key] = c
+	d.saver.noteCode(key, c)
 	return text
 }
 
@@ -76,20 +79,22 @@ func (d *delegations) addRefresh(r refreshToken) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sweep(r.issued)
-	d.refresh[sha256.Sum256([]byte(text))] = r
+	key := sha256.Sum256([]byte(text))
+	d.refresh[key] = r
+	d.saver.noteRefresh(key, r)
 	return text
 }
 
 // sweep forgets what was over long ago, each time the store has doubled.
 func (d *delegations) sweep(now time.Time) {
 	if d.codes == nil {
-		d.codes, d.refresh = map[[sha256.Size]byte]authCode{}, map[[sha256.Size]byte]refreshToken{}
+		d.codes, d.refresh = map[hash]authCode{}, map[hash]refreshToken{}
 	}
 	if len(d.codes)+len(d.refresh) < 2*d.swept+1000 {
 		return
 	}
-	maps.DeleteFunc(d.codes, func(_ [sha256.Size]byte, c authCode) bool { return now.Sub(c.signedIn) > 24*time.Hour })
-	maps.DeleteFunc(d.refresh, func(_ [sha256.Size]byte, r refreshToken) bool { return now.Sub(r.issued) > 2*refreshLifetime })
+	sweep(d.saver, kindCode, d.codes, func(c authCode) bool { return now.Sub(c.signedIn) > 24*time.Hour })
+	sweep(d.saver, kindRefresh, d.refresh, func(r refreshToken) bool { return now.Sub(r.issued) > 2*refreshLifetime })
 	d.swept = len(d.codes) + len(d.refresh)
 }
 
@@ -108,6 +113,7 @@ func (d *delegations) redeem(text string, check func(authCode) *refusal) (authCo
 	}
 	code.redeemed = true
 	d.codes[key] = code
+	d.saver.noteCode(key, code)
 	return code, nil
 }
 

@@ -51,6 +51,7 @@ type deviceGrant struct {
 	userCode   string
 	issued     time.Time
 	state      deviceState
+	hash       hash // of the device code
 }
 
 func (g *deviceGrant) expired(now time.Time) bool { return now.Sub(g.issued) >= deviceLifetime }
@@ -59,9 +60,10 @@ func (g *deviceGrant) expired(now time.Time) bool { return now.Sub(g.issued) >= 
 // type. Like that of [delegations], the lock is taken with l.mu held.
 type deviceCodes struct {
 	mu     sync.Mutex
-	byCode map[[sha256.Size]byte]*deviceGrant
+	byCode map[hash]*deviceGrant
 	byUser map[string]*deviceGrant
 	swept  int // entries left by the last sweep
+	saver  *saver
 }
 
 // add keeps a grant and returns its device code.
@@ -70,16 +72,18 @@ func (d *deviceCodes) add(g *deviceGrant) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.byCode == nil {
-		d.byCode, d.byUser = map[[sha256.Size]byte]*deviceGrant{}, map[string]*deviceGrant{}
+		d.byCode, d.byUser = map[hash]*deviceGrant{}, map[string]*deviceGrant{}
 	}
 	if len(d.byCode) >= 2*d.swept+1000 {
-		maps.DeleteFunc(d.byCode, func(_ [sha256.Size]byte, old *deviceGrant) bool { return g.issued.Sub(old.issued) > 24*time.Hour })
+		sweep(d.saver, kindDevice, d.byCode, func(old *deviceGrant) bool { return g.issued.Sub(old.issued) > 24*time.Hour })
 		maps.DeleteFunc(d.byUser, func(_ string, old *deviceGrant) bool { return old.expired(g.issued) })
 		d.swept = len(d.byCode)
 	}
 	g.userCode = newUserCode()
-	d.byCode[sha256.Sum256([]byte(text))] = g
+	g.hash = sha256.Sum256([]byte(text))
+	d.byCode[g.hash] = g
 	d.byUser[g.userCode] = g
+	d.saver.noteDevice(g.hash, g)
 	return text
 }
 
@@ -114,6 +118,7 @@ func (d *deviceCodes) settle(typed string, state deviceState, user guid, now tim
 	defer d.mu.Unlock()
 	if g := d.byUser[userCode(typed)]; g != nil && g.state == devicePending {
 		g.state, g.user, g.signedIn = state, user, now
+		d.saver.noteDevice(g.hash, g)
 	}
 }
 
@@ -130,6 +135,7 @@ func (d *deviceCodes) redeem(text string, check func(deviceGrant) *refusal) (del
 		return delegation{}, refused
 	}
 	g.state = deviceRedeemed
+	d.saver.noteDevice(g.hash, g)
 	return g.delegation, nil
 }
 
@@ -161,6 +167,10 @@ func (l *Lab) serveDeviceCode(w http.ResponseWriter, r *http.Request, segment st
 	l.mu.RUnlock()
 	if refused != nil {
 		x.refuse(w, r.Host, refused)
+		return
+	}
+	if l.flush() != nil {
+		writeStopped(w)
 		return
 	}
 	x.write(w, http.StatusOK, l.deviceBody(grant.userCode, text, endpoint))

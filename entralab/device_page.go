@@ -13,6 +13,10 @@ func (l *Lab) serveDevicePage(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	out := &recorder{header: w.Header(), status: http.StatusOK}
 	l.devicePageInto(out, r)
+	if l.flush() != nil {
+		writeStopped(w)
+		return
+	}
 	w.WriteHeader(out.status)
 	w.Write(out.body.Bytes())
 }

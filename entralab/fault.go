@@ -37,10 +37,12 @@ type FaultRule struct {
 
 // FaultMatch chooses requests. An empty member matches all.
 type FaultMatch struct {
-	Surface string `json:"surface,omitempty"` // token, graph, vault or smtp
-	Method  string `json:"method,omitempty"`
+	// Surface is token, graph, vault, smtp or imap. Without one a rule is about
+	// the first three.
+	Surface string `json:"surface,omitempty"`
+	Method  string `json:"method,omitempty"` // of HTTP, or a command such as AUTH
 	// Path is compared without query and case; "*" stands for any letters,
-	// slashes included.
+	// slashes included. Of mail it is the mailbox.
 	Path string `json:"path,omitempty"`
 	// App is a client id or an object id: of the app that signs in, that calls
 	// Graph or the vault, or that the path is about.
@@ -53,9 +55,11 @@ type faultRule struct {
 	id      string
 	kind    *faultKind
 	params  faultParams
+	keep    bool // in a store
 	matched int
 	drawn   int // hits decided on; those that came to something are in fired
 	fired   int
+	writes  map[string]time.Time // of F5: the last to each app, by object id
 }
 
 // faults are the rules in force. They draw from a generator of their own, so
@@ -68,13 +72,17 @@ type faults struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	last   int // number of the newest id
+
+	saver   *saver
+	changed map[*faultRule]bool // since the last save
 }
 
-func newFaults(seed uint64) *faults {
+func newFaults(seed, run uint64, s *saver) *faults {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	copy(key[8:], "faults")
-	return &faults{closed: make(chan struct{}), random: rand.New(rand.NewChaCha8(key))}
+	binary.LittleEndian.PutUint64(key[16:], run)
+	return &faults{closed: make(chan struct{}), random: rand.New(rand.NewChaCha8(key)), saver: s, changed: map[*faultRule]bool{}}
 }
 
 // maxFaultRules bounds what one request has to be compared with.
@@ -83,8 +91,15 @@ const maxFaultRules = 1000
 // AddFault puts a rule in force and returns its id. An error names the member
 // that is wrong and what it may be.
 func (l *Lab) AddFault(rule FaultRule) (id string, err error) {
-	if id, err = l.faults.add(rule, l.network != nil); err != nil {
+	if id, err = l.addFault(rule); err != nil {
 		return "", fmt.Errorf("entralab: add fault: %w", err)
+	}
+	return id, l.flush()
+}
+
+func (l *Lab) addFault(rule FaultRule) (id string, err error) {
+	if id, err = l.faults.add(rule, l.network != nil, true); err != nil {
+		return "", err
 	}
 	if l.network != nil { // a connection that is open already would go by F37 and F38
 		l.network.CloseIdleConnections()
@@ -94,14 +109,19 @@ func (l *Lab) AddFault(rule FaultRule) (id string, err error) {
 
 // RemoveFault ends a rule. It reports whether there was one with this id.
 func (l *Lab) RemoveFault(id string) bool {
-	return l.faults.remove(func(r *faultRule) bool { return r.id == id }) > 0
+	removed := l.faults.remove(func(r *faultRule) bool { return r.id == id }) > 0
+	_ = l.flush() // reported by Wait
+	return removed
 }
 
 // RemoveFaults ends all rules, those of the profile included.
-func (l *Lab) RemoveFaults() { l.faults.remove(func(*faultRule) bool { return true }) }
+func (l *Lab) RemoveFaults() {
+	l.faults.remove(func(*faultRule) bool { return true })
+	_ = l.flush() // reported by Wait
+}
 
-func (f *faults) add(rule FaultRule, sockets bool) (string, error) {
-	r := &faultRule{FaultRule: rule}
+func (f *faults) add(rule FaultRule, sockets, keep bool) (string, error) {
+	r := &faultRule{FaultRule: rule, keep: keep}
 	if err := r.check(); err != nil {
 		return "", err
 	}
@@ -115,7 +135,11 @@ func (f *faults) add(rule FaultRule, sockets bool) (string, error) {
 		return "", fmt.Errorf("there are %d rules already; remove some with DELETE /control/faults", maxFaultRules)
 	}
 	f.last++
-	r.id = "fault-" + strconv.Itoa(f.last)
+	r.id = faultIDPrefix + strconv.Itoa(f.last)
+	if keep && f.saver != nil {
+		record := r.stored()
+		f.saver.note(record.Kind, record.ID, record.Data)
+	}
 	rules = append(slices.Clip(rules), r)
 	f.active.Store(&rules)
 	return r.id, nil
@@ -125,7 +149,13 @@ func (f *faults) remove(which func(*faultRule) bool) (removed int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old := f.rules()
-	rules := slices.DeleteFunc(slices.Clone(old), which)
+	rules := slices.DeleteFunc(slices.Clone(old), func(r *faultRule) bool {
+		gone := which(r)
+		if gone && r.keep {
+			f.saver.note(kindFault, r.id, nil)
+		}
+		return gone
+	})
 	f.active.Store(&rules)
 	if len(rules) == 0 {
 		f.active.Store(nil)
@@ -142,13 +172,13 @@ func (f *faults) rules() []*faultRule {
 
 // check completes a rule, or says which member is wrong.
 func (r *faultRule) check() error {
-	r.kind = faultNamed(r.Fault)
-	if r.kind == nil {
+	if faultNamed(r.Fault, "") == nil {
 		return faultMissing(r.Fault)
 	}
+	r.kind = faultNamed(r.Fault, r.Match.Surface)
 	switch m := r.Match; {
-	case m.Surface != "" && !slices.Contains(r.kind.surfaces, m.Surface):
-		return fmt.Errorf("match.surface is %q; %s lives on %s", m.Surface, r.Fault, strings.Join(r.kind.surfaces, ", "))
+	case m.Surface != "" && (r.kind == nil || !slices.Contains(r.kind.surfaces, m.Surface)):
+		return fmt.Errorf("match.surface is %q; %s lives on %s", m.Surface, r.Fault, strings.Join(surfacesOf(r.Fault), ", "))
 	case r.kind.connection && (m.Method != "" || m.Path != "" || m.App != ""):
 		return fmt.Errorf("match: %s strikes before there is a request; only surface can be given", r.Fault)
 	case len(m.Method) > 20 || len(m.Path) > maxEventPath || len(m.App) > 64:
@@ -207,6 +237,7 @@ func wildcard(pattern, text string) bool {
 // faults.mu held.
 func (r *faultRule) due(f *faults, now time.Time) bool {
 	r.matched++
+	f.counted(r)
 	times := r.Times
 	if r.Nth > 0 {
 		times = max(times, 1)
@@ -224,7 +255,7 @@ func (f *faults) choose(rules []*faultRule, q *faultRequest) *firing {
 	defer f.mu.Unlock()
 	var chosen *firing
 	for _, r := range rules {
-		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || !r.due(f, q.now) {
+		if r.kind.connection || !slices.Contains(r.kind.surfaces, q.surface) || r.kind.only != nil && !r.kind.only(q) || !r.Match.matches(q) || r.kind.when != nil && !r.kind.when(r, q) || !r.due(f, q.now) {
 			continue
 		}
 		if chosen == nil {
@@ -297,6 +328,7 @@ func (c *faultCall) use() {
 	c.firing.faults.mu.Lock()
 	defer c.firing.faults.mu.Unlock()
 	c.rule.fired++
+	c.firing.faults.counted(c.rule)
 }
 
 // kind is the variant to show: the one asked for, or the next in turn.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ func faultTruncated(c *faultCall, a *faultAnswer) bool {
 		a.body = a.body[:at]
 		return true
 	}
-	a.cut = at
+	a.cut, a.promised = at, true
 	return true
 }
 
@@ -87,18 +88,51 @@ func faultMalformed(c *faultCall, a *faultAnswer) bool {
 
 var keyIDs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`("keyId"\s*:\s*")([0-9a-f-]{36})(")`) })
 
+// faultKeyIDs writes the key ids of an answer in another way, or gives the
+// last of them the name of another secret: of the answer's first, or of one
+// that the app holds when the answer tells of one alone.
 func faultKeyIDs(c *faultCall, a *faultAnswer) bool {
-	upper := c.kind() == "upper"
-	old := a.body
+	old, kind := a.body, c.kind()
+	found := keyIDs().FindAllSubmatchIndex(old, -1)
+	if len(found) == 0 {
+		return false
+	}
+	if kind == "reused" {
+		last := found[len(found)-1]
+		id := string(old[found[0][4]:found[0][5]])
+		if len(found) == 1 {
+			id = c.otherKeyID(id)
+		}
+		a.body = slices.Concat(old[:last[4]], []byte(id), old[last[5]:])
+		return !bytes.Equal(old, a.body)
+	}
 	a.body = keyIDs().ReplaceAllFunc(old, func(found []byte) []byte {
 		m := keyIDs().FindSubmatch(found)
 		id := "{" + string(m[2]) + "}"
-		if upper {
+		if kind == "upper" {
 			id = strings.ToUpper(string(m[2]))
 		}
 		return []byte(string(m[1]) + id + string(m[3]))
 	})
 	return !bytes.Equal(old, a.body)
+}
+
+// otherKeyID is the oldest secret of the app that a request is about, or the
+// given one when it has no other.
+func (c *faultCall) otherKeyID(given string) string {
+	id, _ := parseGUID(c.q.event.ObjectID)
+	c.lab.mu.RLock()
+	defer c.lab.mu.RUnlock()
+	for _, t := range c.lab.tenants {
+		if a := t.appByID(id); a != nil {
+			for _, s := range a.secrets {
+				if s.keyID.String() != given {
+					return s.keyID.String()
+				}
+			}
+		}
+	}
+	return given
 }
 
 var endDates = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`("endDateTime"\s*:\s*)("[^"]*")`) })
@@ -180,12 +214,18 @@ func faultReset(c *faultCall) *faultAnswer {
 }
 
 func faultHeaders(c *faultCall, a *faultAnswer) bool {
-	if c.kind() == "huge" {
+	switch c.kind() {
+	case "huge":
 		a.header.Set("X-Lab-Huge", strings.Repeat("x", c.rule.params.number("bytes")))
-		return true
-	}
-	for i := range c.rule.params.number("count") {
-		a.header.Set(fmt.Sprintf("X-Lab-%d", i), "x")
+	case "many":
+		for i := range c.rule.params.number("count") {
+			a.header.Set(fmt.Sprintf("X-Lab-%d", i), "x")
+		}
+	case "goaway": // what net/http makes of it over HTTP/2
+		a.header.Set("Connection", "close")
+	case "midway": // RST_STREAM over HTTP/2
+		a.cut = len(a.body) / 2
+		return len(a.body) > 0
 	}
 	return true
 }

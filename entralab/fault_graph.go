@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -45,6 +46,33 @@ func (c *faultCall) refuse(token refusal, graph *graphError, vaultCode, vaultInn
 
 func faultConcurrency(c *faultCall) *faultAnswer {
 	return c.graphAnswer(&graphError{http.StatusConflict, "Directory_ConcurrencyViolation", "Error due to concurrent requests being made to the tenant. Please wait briefly and retry."})
+}
+
+// maxCrowd bounds how many apps F5 remembers before it forgets the old ones.
+const maxCrowd = 1000
+
+// crowded reports whether a write comes within the rule's time of another to
+// the same app, be that answered or refused. Without such a time every write
+// counts.
+func crowded(r *faultRule, q *faultRequest) bool {
+	within := r.params.duration("within")
+	if within <= 0 {
+		return true
+	}
+	app := q.event.ObjectID
+	if app == "" {
+		return false
+	}
+	last, written := r.writes[app]
+	soon := func(at time.Time) bool { return q.now.Sub(at).Abs() < within }
+	if len(r.writes) >= maxCrowd {
+		maps.DeleteFunc(r.writes, func(_ string, at time.Time) bool { return !soon(at) })
+	}
+	if r.writes == nil {
+		r.writes = map[string]time.Time{}
+	}
+	r.writes[app] = q.now
+	return written && soon(last)
 }
 
 // throttled is Graph's 429 (Microsoft documentation; the code varies).

@@ -15,6 +15,9 @@ type faultKind struct {
 	surfaces []string
 	params   []faultParam
 	only     func(*faultRequest) bool // further bounds what it can hit
+	// when bounds it by the rule's parameters and the requests before; called
+	// for every request that matches, with faults.mu held.
+	when func(*faultRule, *faultRequest) bool
 
 	// A fault does one of these.
 	condition  bool                                // handlers ask for it, see conditionOf

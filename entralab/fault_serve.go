@@ -222,6 +222,7 @@ type faultAnswer struct {
 	wait      time.Duration // in real time, before anything is sent
 	perSecond int           // bytes of the body, 0 for all at once
 	cut       int           // bytes after which the connection ends, -1 for none
+	promised  bool          // Content-Length tells of the whole body although it is cut
 	abort     bool          // the connection ends before anything is sent
 }
 
@@ -243,32 +244,28 @@ func (a *faultAnswer) deliver(l *Lab, w http.ResponseWriter, r *http.Request) {
 		header[name] = values
 	}
 	body := a.body
-	if a.cut >= 0 {
+	if a.promised {
 		header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if a.cut >= 0 {
 		body = body[:min(a.cut, len(body))]
 	}
 	w.WriteHeader(a.status)
 	if a.perSecond > 0 {
-		a.drip(l, w, r, body)
+		flush := http.NewResponseController(w)
+		if _, err := l.faults.drip(r.Context(), body, a.perSecond, func(b []byte) (int, error) {
+			n, err := w.Write(b)
+			flush.Flush()
+			return n, err
+		}); err != nil {
+			panic(http.ErrAbortHandler)
+		}
 		return
 	}
 	w.Write(body)
 	if a.cut >= 0 {
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
-	}
-}
-
-func (a *faultAnswer) drip(l *Lab, w http.ResponseWriter, r *http.Request, body []byte) {
-	flush := http.NewResponseController(w)
-	for len(body) > 0 {
-		n := min(max(a.perSecond/10, 1), len(body))
-		if !l.faults.sleep(r.Context(), time.Duration(n)*time.Second/time.Duration(a.perSecond)) {
-			panic(http.ErrAbortHandler)
-		}
-		w.Write(body[:n])
-		flush.Flush()
-		body = body[n:]
 	}
 }
 

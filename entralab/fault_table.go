@@ -3,6 +3,7 @@ package entralab
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,8 @@ func makeFaultTable() []*faultKind {
 				faultParam{name: "consistency", fallback: "ignored", choices: []string{"ignored", "honoured"}})},
 		{id: "F4", name: "404 for what was just created", surfaces: onGraph, condition: true,
 			params: []faultParam{{name: "within", fallback: time.Minute}}},
-		{id: "F5", name: "409 concurrent requests", surfaces: onGraph, only: isWrite, instead: faultConcurrency},
+		{id: "F5", name: "409 concurrent requests; with `within`, for writes to an app so soon after another only", surfaces: onGraph,
+			only: isWrite, when: crowded, instead: faultConcurrency, params: []faultParam{{name: "within", fallback: time.Duration(0)}}},
 		{id: "F6", name: "429 with or without Retry-After", surfaces: everywhere, instead: faultThrottled,
 			params: []faultParam{kinds("seconds", "date", "absent", "zero", "negative", "day", "garbage"), number("seconds", 10, 1, 86400)}},
 		{id: "F7", name: "server error", surfaces: everywhere, instead: faultServerError, params: []faultParam{kinds("503", "500", "502", "504")}},
@@ -89,7 +91,7 @@ func makeFaultTable() []*faultKind {
 			kinds("not-json", "wrong-type", "null", "missing", "empty", "duplicate"), {name: "member", fallback: ""}}},
 		{id: "F16", name: "unusual secret values", surfaces: onGraph, condition: true, only: pathHas("/addpassword"), params: []faultParam{
 			kinds("symbols", "leading-dash", "newline", "space", "plain"), number("length", 0, 0, 64)}},
-		{id: "F17", name: "key ids written otherwise", surfaces: onGraph, after: faultKeyIDs, params: []faultParam{kinds("upper", "braces")}},
+		{id: "F17", name: "key ids written otherwise", surfaces: onGraph, after: faultKeyIDs, params: []faultParam{kinds("upper", "braces", "reused")}},
 		{id: "F18", name: "paging goes wrong", surfaces: onAPIs, only: isRead, instead: faultPageRefused, after: faultPaging,
 			params: []faultParam{kinds("empty-page", "repeated", "missing", "loop", "expired", "error")}},
 		{id: "F19", name: "an app is renamed between pages", surfaces: onGraph, only: isRead, before: faultRename},
@@ -115,12 +117,13 @@ func makeFaultTable() []*faultKind {
 			kinds("302", "307"), {name: "location", fallback: "https://elsewhere.lab.test/"}}},
 		{id: "F35", name: "hostile encodings", surfaces: everywhere, after: faultEncoding, params: []faultParam{
 			kinds("gzip-bomb", "wrong-encoding", "bom", "utf-16"), number("bytes", 10<<20, 1, 1<<30)}},
-		{id: "F36", name: "huge headers, or a reset before the request is served", surfaces: everywhere, instead: faultReset, after: faultHeaders,
-			params: []faultParam{kinds("huge", "many", "reset"), number("bytes", 1<<20, 1, 8<<20), number("count", 10_000, 1, 100_000)}},
+		{id: "F36", name: "huge headers, or connections that end: before the request is served, amid the answer, or after it (GOAWAY)", surfaces: everywhere, instead: faultReset, after: faultHeaders,
+			params: []faultParam{kinds("huge", "many", "reset", "midway", "goaway"), number("bytes", 1<<20, 1, 8<<20), number("count", 10_000, 1, 100_000)}},
 		{id: "F37", name: "TLS goes wrong", surfaces: everywhere, connection: true, params: []faultParam{
 			kinds("expired", "wrong-host", "unknown-ca", "tls11", "stall", "swap"), {name: "stall", fallback: time.Minute}}},
-		{id: "F38", name: "connections end or hang", surfaces: everywhere, connection: true, params: []faultParam{
-			kinds("reset", "blackhole"), {name: "hold", fallback: time.Minute}}},
+		{id: "F38", name: "connections end, hang or crawl", surfaces: everywhere, connection: true, params: []faultParam{
+			kinds("reset", "blackhole", "refused", "half-open", "slow"), {name: "hold", fallback: time.Minute}, number("answers", 1, 0, 1000),
+			number("bytes_per_second", 1000, 1, 1<<20)}},
 		{id: "F39", name: "vault: name not free", surfaces: onVault, only: isWrite, instead: faultVaultConflict,
 			params: []faultParam{kinds("deleted", "recovering", "conflict")}},
 		{id: "F40", name: "vault: refused", surfaces: onVault, instead: faultVaultRefused,
@@ -137,13 +140,29 @@ func makeFaultTable() []*faultKind {
 	}
 }
 
-func faultNamed(id string) *faultKind {
-	for _, k := range faultTable() {
-		if k.id == id {
+// faultNamed is a fault as it is on a surface; without one, over HTTP.
+func faultNamed(id, surface string) *faultKind {
+	table := faultTable()
+	if isMail(surface) {
+		table = mailFaults()
+	}
+	for _, k := range table {
+		if k.id == id && (!isMail(surface) || slices.Contains(k.surfaces, surface)) {
 			return k
 		}
 	}
 	return nil
+}
+
+// surfacesOf are all surfaces of a fault.
+func surfacesOf(id string) (surfaces []string) {
+	for _, k := range slices.Concat(faultTable(), mailFaults()) {
+		if k.id == id {
+			surfaces = append(surfaces, k.surfaces...)
+		}
+	}
+	slices.Sort(surfaces)
+	return slices.Compact(surfaces)
 }
 
 // elsewhere says where a fault lives that the lab has no surface for, "" for

@@ -1,6 +1,7 @@
 package entralab_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -139,6 +140,8 @@ var faultCases = []faulty{
 	{"F36", params{"kind": "huge", "bytes": 1000}, "token", wants(200, strings.Repeat("x", 1000))},
 	{"F36", params{"kind": "many", "count": 100}, "token", wants(200, "X-Lab-99")},
 	{"F36", params{"kind": "reset"}, "token", broken},
+	{"F36", params{"kind": "midway"}, "token", broken},
+	{"F36", params{"kind": "goaway"}, "token", wants(200, "Connection:[close]", "access_token")},
 	{"F48", params{"kind": "issuer"}, "token", claim("iss", "elsewhere")},
 	{"F48", params{"kind": "audience"}, "token", wants(200, "access_token")},
 	{"F48", params{"kind": "keys-down"}, "keys", wants(503)},
@@ -228,6 +231,11 @@ func claim(name, part string) func(*testing.T, reply, error) {
 // faultCall makes one request, which may fail.
 func faultCall(t *testing.T, lab *entralab.Lab, token string, app entralab.App, call string) (reply, error) {
 	t.Helper()
+	return faultCallWithin(t.Context(), t, lab, token, app, call)
+}
+
+func faultCallWithin(ctx context.Context, t *testing.T, lab *entralab.Lab, token string, app entralab.App, call string) (reply, error) {
+	t.Helper()
 	method, url, body, kind := "GET", lab.GraphURL()+"/v1.0/"+call, "", "application/json"
 	switch call {
 	case "token":
@@ -249,7 +257,7 @@ func faultCall(t *testing.T, lab *entralab.Lab, token string, app entralab.App, 
 	if call != "token" && call != "keys" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	return try(lab, r)
+	return try(lab, r.WithContext(ctx))
 }
 
 // TestLostAnswers: what F8, F9 and F11 let through is in the model and in the
@@ -498,16 +506,23 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// FuzzFaults: whatever rule is sent, the answer is the lab's, and a rule that
-// is taken breaks nothing but what it is about.
+// FuzzFaults: whatever rule is sent, the answer is the lab's; a rule that is
+// taken neither crashes nor holds up the requests it hits, whose client leaves
+// soon, and without it they are served again.
 func FuzzFaults(f *testing.F) {
 	lab := start(f)
+	app := addApp(f, lab, entralab.AppSpec{})
+	token := graphToken(f, lab, lab.Operator())
 	for _, seed := range []string{
 		`{"match":{"surface":"graph","method":"POST","path":"*addPassword","app":"x"},"fault":"F8","rate":0.1,"times":1,"params":{}}`,
 		`{"fault":"F12","until":"2027-01-01T00:00:00Z","params":{"min":"1s","max":"2s"}}`,
 		`{"fault":"F14","nth":2,"params":{"at":3,"kind":"fitting"}}`, `{"fault":"F20","params":{"code":7000215}}`, `{"fault":1e999}`,
+		`{"fault":"F5","params":{"within":"5s"}}`, `{"match":{"surface":"smtp"},"fault":"F7","params":{"kind":"454"}}`, `{"fault":"F35","params":{"kind":"gzip-bomb","bytes":1000}}`,
 	} {
 		f.Add(seed)
+	}
+	for i := range 56 {
+		f.Add(fmt.Sprintf(`{"fault":"F%d"}`, i))
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		got := control(t, lab, "faults", body)
@@ -515,6 +530,25 @@ func FuzzFaults(f *testing.F) {
 		if got.status >= 400 && got.object(t)["error"] == nil || got.status == http.StatusOK && got.object(t)["id"] == nil {
 			t.Errorf("%s: %s", body, got.body)
 		}
+		if got.status != http.StatusOK {
+			return
+		}
+		calls := []string{"token", "keys", "mint", "patch", "batch", "applications?$top=1", "app"}
+		for _, call := range calls {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			begin := time.Now()
+			faultCallWithin(ctx, t, lab, token, app, call)
+			cancel()
+			// A gigabyte of zeros takes some seconds to compress.
+			if took := time.Since(begin); took > 30*time.Second {
+				t.Errorf("%s: %s took %v", body, call, took)
+			}
+		}
 		lab.RemoveFaults()
+		for _, call := range calls {
+			if r, err := faultCall(t, lab, token, app, call); err != nil || r.status >= 500 || r.status == http.StatusUnauthorized {
+				t.Errorf("after %s: %s: %v, %d %s", body, call, err, r.status, r.body)
+			}
+		}
 	})
 }

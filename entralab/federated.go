@@ -57,6 +57,7 @@ const foreignLifetime = 5 * time.Minute
 // five minutes. Tokens that others signed are refused with 7000272.
 func (l *Lab) SignAssertion(issuer, subject, audience string) string {
 	key := l.foreignKey(true)
+	_ = l.flush() // reported by Wait
 	now := l.clock.now()
 	c := make(claimSet, 0, 512)
 	c.text("iss", issuer)
@@ -76,6 +77,7 @@ func (l *Lab) foreignKey(make bool) *signingKey {
 	if l.foreign.key == nil && make {
 		l.foreign.key = newSigningKey()
 		l.foreign.key.generate()
+		l.saver.noteForeign(l.foreign.key)
 	}
 	return l.foreign.key
 }

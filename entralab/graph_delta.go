@@ -92,9 +92,9 @@ func delta[T followed](c *graphCall, col *collection[T], all []T, changed func(d
 		}
 	}
 	answer := object{c.context(col.name + state.selection())}
-	if len(found) > deltaPage {
-		found = found[:deltaPage]
-		state.After, state.Skip = found[deltaPage-1].ord(), true
+	if size := c.lab.shapes.page(deltaPage); len(found) > size {
+		found = found[:size]
+		state.After, state.Skip = found[size-1].ord(), true
 		answer = append(answer, member{"@odata.nextLink", c.deltaLink(state, "$skiptoken")})
 	} else {
 		state = deltaState{Of: state.Of, Tenant: state.Tenant, Since: c.now, From: state.To, After: -1, Select: state.Select, IDs: state.IDs}

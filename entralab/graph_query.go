@@ -96,7 +96,10 @@ func parseList[T item](c *graphCall, col *collection[T]) (q listQuery[T], refuse
 	if refused = c.refuseOptions(append(slices.Clone(col.options), "count", "filter", "orderby", "select", "skiptoken", "top")...); refused != nil {
 		return q, refused
 	}
-	q = listQuery[T]{listed: T.live, order: col.order, top: col.pageSize, count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
+	q = listQuery[T]{listed: T.live, order: col.order, top: c.lab.shapes.page(col.pageSize), count: c.query.Get("count") == "true", after: -1, keyed: map[string]string{}}
+	if q.order == nil {
+		q.order = listOrder[T](c.lab.shapes)
+	}
 	if col.directory { // without the header the count is left out (Microsoft documentation)
 		q.count = c.advanced()
 	}

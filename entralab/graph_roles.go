@@ -190,6 +190,7 @@ func (c *graphCall) auditRole(p *servicePrincipal, g apiGrant, what activity) {
 			changes[i].old, changes[i].new = changes[i].new, ""
 		}
 	}
+	c.lab.touch(p) // the audit entry is about the resource
 	c.lab.auditPrincipal(g.resource, c.actor(), c.now, what, changes)
 }
 

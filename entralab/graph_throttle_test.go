@@ -163,3 +163,31 @@ func TestCosts(t *testing.T) {
 		t.Errorf("a write: %q units", got)
 	}
 }
+
+// TestProfilesThrottle: rude and hostile hold callers to the documented limits,
+// beside the rules of the profile and until they are told not to.
+func TestProfilesThrottle(t *testing.T) {
+	t.Parallel()
+	for profile, throttles := range map[string]bool{"": false, entralab.ProfileCalm: false, entralab.ProfileRude: true, entralab.ProfileHostile: true} {
+		lab := startWith(t, entralab.Config{InProcess: true, Profile: profile})
+		lab.RemoveFaults()
+		lab.Freeze(true)
+		operator := lab.Operator()
+		token := graphToken(t, lab, operator)
+		ask := func() reply { return graph(t, lab, token, "GET", "auditLogs/directoryAudits?$top=1", "") }
+		for i := range 5 {
+			if r := ask(); r.status != 200 {
+				t.Errorf("%q, request %d: %d", profile, i, r.status)
+			}
+		}
+		if r := ask(); !throttles && r.status != 200 {
+			t.Errorf("%q throttles: %d", profile, r.status)
+		} else if throttles && throttled(t, r, "Tenant_Application/ReadWrite/"+operator.ClientID+"/"+lab.TenantID(), "ResourceUnitLimitExceeded") != "2" {
+			t.Errorf("%q: Retry-After %s, want 2", profile, r.header.Get("Retry-After"))
+		}
+		control(t, lab, "throttle", `{"on":false}`)
+		if r := ask(); r.status != 200 {
+			t.Errorf("%q, turned off: %d", profile, r.status)
+		}
+	}
+}

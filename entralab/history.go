@@ -100,12 +100,17 @@ func (h *history) add(at time.Time, e Event) (seq int) {
 	}
 	if h.grown != nil {
 		h.waiting = append(h.waiting, e)
-		select {
-		case h.grown <- struct{}{}:
-		default: // signalled already
-		}
+		h.wake()
 	}
 	return e.Seq
+}
+
+// wake has the saver look for what waits.
+func (h *history) wake() {
+	select {
+	case h.grown <- struct{}{}:
+	default: // signalled already
+	}
 }
 
 // blame names the faults at events that are still remembered.

@@ -57,6 +57,15 @@ func appendJSON(b []byte, v any) []byte {
 			b = o.appendJSON(b)
 		}
 		return append(b, ']')
+	case []any:
+		b = append(b, '[')
+		for i, item := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendJSON(b, item)
+		}
+		return append(b, ']')
 	}
 	return append(b, encodeJSON(v)...)
 }

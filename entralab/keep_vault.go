@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -90,6 +91,49 @@ func storeVersion(v *secretVersion) storedVersion {
 		v.id, v.value.Reveal(), v.contentType, v.enabled, v.notBefore, v.expires, v.created, v.updated, v.tags, v.digest,
 		v.watched, v.saidNear, v.saidOver,
 	}
+}
+
+// kindNotice is an event on its way to a webhook, by ordinal.
+const kindNotice = "notice"
+
+type storedNotice struct {
+	Vault string `json:"vault"`
+	URL   string `json:"url"` // of the webhook
+	Kind  string `json:"kind"`
+	Body  []byte `json:"body"`
+}
+
+func (n notice) record() string { return strconv.Itoa(n.ordinal) }
+
+func (s *saver) noteNotice(n notice) {
+	if s != nil {
+		s.note(kindNotice, n.record(), encodeJSON(storedNotice{n.vault.name, n.hook.url, n.kind, n.body}))
+	}
+}
+
+func (r *restored) readNotices(ctx context.Context, store Store) error {
+	r.notices = map[int]storedNotice{}
+	return each(ctx, store, kindNotice, func(id string, s storedNotice) error {
+		n, err := strconv.Atoi(id)
+		r.notices[n] = s
+		return err
+	})
+}
+
+// takeNotices puts events back into the queue, behind handshakes. Call with
+// l.mu held.
+func (l *Lab) takeNotices(notices map[int]storedNotice) {
+	for _, ordinal := range slices.Sorted(maps.Keys(notices)) {
+		s := notices[ordinal]
+		v := l.vaults[s.Vault]
+		if v == nil || v.webhook == nil || v.webhook.url != s.URL {
+			l.saver.note(kindNotice, strconv.Itoa(ordinal), nil)
+			continue
+		}
+		l.events.queue = append(l.events.queue, notice{ordinal: ordinal, vault: v, hook: v.webhook, kind: s.Kind, body: s.Body})
+		l.events.last = max(l.events.last, ordinal)
+	}
+	l.events.wake()
 }
 
 func (r *restored) readVaults(ctx context.Context, store Store) error {

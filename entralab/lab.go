@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,13 @@ type Config struct {
 	// Profile is how much goes wrong: [ProfileCalm], which is the default,
 	// [ProfileRude] or [ProfileHostile].
 	Profile string
+	// Strict writes what the services leave open in shapes that are drawn at
+	// each start, by the random seed: the size of pages that are asked for
+	// without one (1 to 100, at most the usual), the order of lists without
+	// $orderby, of members and of credentials, the digits of dates (0 to 7), a
+	// property that nobody knows in every object, and next links that say
+	// nothing. It breaks clients that count on more than is promised.
+	Strict bool
 	// InProcess opens no sockets: the origins are https://login.lab.test,
 	// https://graph.lab.test, https://vault.lab.test and
 	// http://control.lab.test, and only [Lab.Transport] reaches them. For
@@ -61,7 +69,7 @@ type Config struct {
 	InProcess bool
 	// Throttling makes Graph refuse what goes beyond the documented limits,
 	// counted by the lab's clock: 429 with Retry-After. Off, nothing is
-	// counted.
+	// counted. The profiles rude and hostile turn it on.
 	Throttling bool
 	// Store keeps the lab between runs. An empty one is filled with a new lab;
 	// one that holds a lab decides the tenants and the random seed. Default:
@@ -77,6 +85,8 @@ type Lab struct {
 	random       *random
 	clock        clock
 	faults       *faults
+	shapes       *shapes     // nil unless strict
+	halfOpen     atomic.Bool // a connection is, or was (F38)
 	history      history
 	answers      answerBuffers
 	key          *signingKey
@@ -163,6 +173,7 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	before := &restored{}
 	if cfg.Store != nil {
 		l.saver = newSaver(cfg.Store, &l.history)
+		l.delegations.saver, l.devices.saver, l.sessions.saver = l.saver, l.saver, l.saver
 		if before, err = restore(ctx, cfg.Store); err != nil {
 			return nil, fmt.Errorf("entralab: %w", err)
 		}
@@ -197,13 +208,13 @@ func Start(ctx context.Context, cfg Config) (*Lab, error) {
 		certificate  *tls.Certificate
 		handler      http.HandlerFunc
 	}{
-		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.serveAuthority)},
-		{surfaceGraph, l.graphURL, own, l.withFaults(surfaceGraph, l.withUserinfo(l.serveGraph))},
-		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.serveVault)},
+		{surfaceToken, l.authorityURL, own, l.withFaults(surfaceToken, l.withShapes(l.serveAuthority))},
+		{surfaceGraph, l.graphURL, own, l.withHiddenPages(l.withFaults(surfaceGraph, l.withShapes(l.withUserinfo(l.serveGraph))))},
+		{surfaceVault, l.vaultURL, vault, l.withFaults(surfaceVault, l.withShapes(l.serveVault))},
 		{surfaceControl, l.controlURL, own, l.serveControl},
 	}
 	for _, rule := range profile(cfg.Profile) {
-		if _, err := l.faults.add(rule, !cfg.InProcess); err != nil {
+		if _, err := l.faults.add(rule, !cfg.InProcess, false); err != nil {
 			panic(err) // a rule of the lab's own
 		}
 	}
@@ -237,8 +248,17 @@ func (l *Lab) fill(cfg Config, before *restored) error {
 		l.restored = true
 	}
 	l.sealer = newSealer(l.sealerKey)
-	l.faults = newFaults(l.random.seed)
-	if cfg.Throttling {
+	l.faults = newFaults(l.random.seed, l.random.run, l.saver)
+	if l.saver != nil {
+		l.saver.faults = l.faults
+	}
+	if l.restored {
+		l.faults.takeFaults(before.faults)
+	}
+	if cfg.Strict {
+		l.shapes = newShapes(l.random.seed, l.random.run)
+	}
+	if cfg.Throttling || throttles(cfg.Profile) {
 		l.buckets.set(true)
 	}
 	if cfg.AutoSignIn != "" {
@@ -320,7 +340,8 @@ func (l *Lab) listen(ctx context.Context, cfg Config, host string) ([]net.Listen
 
 func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Certificate, handler http.Handler) {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           l.unlessHalfOpen(handler),
+		ConnContext:       markHalfOpen,
 		TLSConfig:         l.tlsConfig(surface, certificate),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
@@ -331,7 +352,7 @@ func (l *Lab) serve(listener net.Listener, surface string, certificate *tls.Cert
 	l.servers = append(l.servers, server)
 	l.running.Go(func() {
 		if surface != surfaceControl {
-			server.ServeTLS(faultListener{listener, l, surface}, "", "")
+			server.ServeTLS(&faultListener{lab: l, surface: surface, inner: listener}, "", "")
 		} else {
 			server.Serve(listener)
 		}

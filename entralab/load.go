@@ -356,12 +356,12 @@ func (l *Lab) replace(d document, tenants []*tenant) {
 	l.use(d.Settings)
 	l.healthy = l.seeded(d.Settings.Healthy, l.healthy)
 	l.operator = l.seeded(d.Settings.Operator, l.operator)
-	l.delegations.forget()
+	l.forgetGrants()
+	clear(l.changed)
 	l.rehome()
 	if l.saver == nil {
 		return
 	}
-	clear(l.changed)
 	l.cleared = true
 	l.touch(l, (*seededValues)(l))
 	for _, t := range tenants {
@@ -405,12 +405,4 @@ func (l *Lab) touchAll(t *tenant) {
 	for _, p := range t.principals {
 		l.touch(p)
 	}
-}
-
-// forget ends all codes and refresh tokens.
-func (d *delegations) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	maps.DeleteFunc(d.codes, func([32]byte, authCode) bool { return true })
-	maps.DeleteFunc(d.refresh, func([32]byte, refreshToken) bool { return true })
 }

@@ -25,17 +25,15 @@ type faultsView struct {
 
 func (l *Lab) faultsView() faultsView {
 	view := faultsView{portalFrame: l.portalFrame("Faults", portalFaults), Surfaces: everywhere}
-	names := map[string]string{}
 	for _, kind := range faultTable() {
 		if kind.connection && l.network == nil {
 			continue
 		}
-		names[kind.id] = kind.name
 		view.Kinds = append(view.Kinds, field{kind.id + ": " + kind.name, kind.id})
 	}
 	for _, rule := range l.faults.list() {
 		view.Rules = append(view.Rules, ruleRow{
-			rule.ID, rule.Fault, names[rule.Fault], rule.Match.words(), rule.often(), strconv.Itoa(rule.Fired) + " of " + strconv.Itoa(rule.Matched),
+			rule.ID, rule.Fault, faultNamed(rule.Fault, rule.Match.Surface).name, rule.Match.words(), rule.often(), strconv.Itoa(rule.Fired) + " of " + strconv.Itoa(rule.Matched),
 		})
 	}
 	return view

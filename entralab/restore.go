@@ -71,6 +71,9 @@ type restored struct {
 	tenants []*tenant
 	events  []Event
 	vaults  []*vault
+	grants  grants
+	notices map[int]storedNotice
+	faults  []*faultRule
 	model   *modelReader
 	pieces  []piece
 }
@@ -105,6 +108,15 @@ func restore(ctx context.Context, store Store) (*restored, error) {
 		return nil, err
 	}
 	if err := r.readVaults(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := r.readNotices(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := r.readGrants(ctx, store); err != nil {
+		return nil, err
+	}
+	if err := r.readFaults(ctx, store); err != nil {
 		return nil, err
 	}
 	return r, r.readHistory(ctx, store)
@@ -302,6 +314,8 @@ func (l *Lab) continueFrom(r *restored) {
 	l.digestKey, l.sealerKey = [32]byte(k.DigestKey), [32]byte(k.SealerKey)
 	l.operatorID, _ = parseGUID(l.operator.ServicePrincipalID)
 	l.takeVaults(r.vaults)
+	l.takeNotices(r.notices)
+	l.takeGrants(r.grants)
 	l.history.continueFrom(r.events)
 	l.saver.pieces = r.pieces
 }

@@ -89,12 +89,7 @@ func (l *Lab) Record(e Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id, ok := parseGUID(e.AppID); ok && e.ObjectID == "" {
-		for _, t := range l.tenants {
-			if a := t.appByClientID(id); a != nil {
-				e.ObjectID = a.id.String()
-				break
-			}
-		}
+		e.ObjectID = l.objectOf(id)
 	}
 	l.history.add(l.clock.now(), e)
 }

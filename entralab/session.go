@@ -2,7 +2,6 @@ package entralab
 
 import (
 	"crypto/sha256"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,8 +26,9 @@ type session struct {
 // of [delegations], the lock is taken with l.mu held, or without it.
 type sessions struct {
 	mu    sync.Mutex
-	all   map[[sha256.Size]byte]session
+	all   map[hash]session
 	swept int // entries left by the last sweep
+	saver *saver
 }
 
 // start begins a session in the browser that gets the answer.
@@ -37,13 +37,15 @@ func (s *sessions) start(w http.ResponseWriter, begun session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all == nil {
-		s.all = map[[sha256.Size]byte]session{}
+		s.all = map[hash]session{}
 	}
 	if len(s.all) >= 2*s.swept+1000 {
-		maps.DeleteFunc(s.all, func(_ [sha256.Size]byte, old session) bool { return begun.last.Sub(old.last) >= sessionLifetime })
+		sweep(s.saver, kindSession, s.all, func(old session) bool { return begun.last.Sub(old.last) >= sessionLifetime })
 		s.swept = len(s.all)
 	}
-	s.all[sha256.Sum256([]byte(text))] = begun
+	key := sha256.Sum256([]byte(text))
+	s.all[key] = begun
+	s.saver.noteSession(key, begun)
 	// SameSite=None: apps renew tokens with prompt=none in a frame.
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: text, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 }
@@ -63,6 +65,7 @@ func (s *sessions) of(r *http.Request, now time.Time) (session, bool) {
 	}
 	found.last = now
 	s.all[key] = found
+	s.saver.noteSession(key, found)
 	return found, true
 }
 
@@ -74,7 +77,11 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.all, sha256.Sum256([]byte(cookie.Value)))
+	key := sha256.Sum256([]byte(cookie.Value))
+	if _, ok := s.all[key]; ok {
+		delete(s.all, key)
+		s.saver.note(kindSession, hashID(key), nil)
+	}
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 }
 

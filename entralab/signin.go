@@ -34,6 +34,10 @@ func (l *Lab) serveAuthorize(w http.ResponseWriter, r *http.Request, segment str
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	out := &recorder{header: w.Header(), status: http.StatusOK}
 	l.authorizeInto(out, r, segment, endpoint)
+	if l.flush() != nil {
+		writeStopped(w)
+		return
+	}
 	w.WriteHeader(out.status)
 	w.Write(out.body.Bytes())
 }

@@ -23,7 +23,6 @@ var (
 	errRedirectDiffers   = refusal{500112, "invalid_client", 401, false, "The reply address '{a}' does not match the reply address '{b}' provided when requesting Authorization code."}
 	errNoRedirect        = refusal{500113, "invalid_request", 400, false, "No reply address is registered for the application."}
 	errVerifier          = refusal{501481, "invalid_grant", 400, false, "The Code_Verifier does not match the code_challenge supplied in the authorization request."}
-	errCodeTenant        = refusal{700005, "invalid_grant", 400, false, "Provided Authorization Code is intended to use against other tenant, thus rejected."}
 	errScopesOfMany      = refusal{700022, "invalid_scope", 400, false, "The provided value for the input parameter scope is not valid because it contains more than one resource."}
 	errPublicClient      = refusal{700025, "invalid_client", 401, false, "Client is public so neither 'client_assertion' nor 'client_secret' should be presented."}
 	errTypeToken         = refusal{700051, "unsupported_response_type", 400, false, "response_type 'token' is not enabled for the application."}

@@ -130,6 +130,10 @@ func (s *signIn) answer(w http.ResponseWriter, values url.Values) {
 // URI of some app of the tenant.
 func (l *Lab) serveLogout(w http.ResponseWriter, r *http.Request, segment string) {
 	l.sessions.end(w, r)
+	if l.flush() != nil {
+		writeStopped(w)
+		return
+	}
 	back := r.URL.Query().Get("post_logout_redirect_uri")
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -96,12 +96,17 @@ func (l *Lab) changeSettings(change func()) {
 type saver struct {
 	store   Store
 	history *history
+	faults  *faults
 	quit    chan struct{}
 	failed  chan struct{} // closed after err is set
 	err     error
 
 	mu     sync.Mutex // held while saving; taken after the lab's lock, never before
 	pieces []piece    // of the history, oldest first
+
+	notedMu           sync.Mutex // innermost
+	noted             []Record   // see note
+	notes, notesSaved int        // ever
 }
 
 // piece is a run of events in one record.
@@ -123,6 +128,9 @@ func (s *saver) save(changes []Record) error {
 	if s.stopped() {
 		return errStopped
 	}
+	noted, notes := s.takeNoted()
+	changes = append(changes, noted...)
+	changes = append(changes, s.faults.take()...)
 	events := s.history.take()
 	if len(events) > 0 {
 		p := piece{events[0].Seq, events[len(events)-1].Seq}
@@ -142,6 +150,9 @@ func (s *saver) save(changes []Record) error {
 		close(s.failed)
 		return s.err
 	}
+	s.notedMu.Lock()
+	s.notesSaved = notes
+	s.notedMu.Unlock()
 	return nil
 }
 
@@ -195,9 +206,13 @@ func (l *Lab) unlessStopped(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.saver.stopped() {
-			writeProblem(w, http.StatusServiceUnavailable, errStopped.Error())
+			writeStopped(w)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func writeStopped(w http.ResponseWriter) {
+	writeProblem(w, http.StatusServiceUnavailable, errStopped.Error())
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"iter"
 	"maps"
 	"net/http"
@@ -47,111 +46,6 @@ func (m *memory) Save(_ context.Context, changes []entralab.Record) error {
 		}
 	}
 	return nil
-}
-
-// TestEveryWriteIsKept makes each kind of write and compares the lab with the
-// one its store brings back, after each.
-func TestEveryWriteIsKept(t *testing.T) {
-	t.Parallel()
-	store := &memory{records: map[[2]string]entralab.Record{}}
-	lab := startWith(t, entralab.Config{InProcess: true, Store: store})
-	lab.Freeze(true)
-	operator := addApp(t, lab, entralab.AppSpec{
-		Permissions: []string{"Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "Policy.ReadWrite.ApplicationConfiguration", "Directory.Read.All"},
-		Secrets:     []entralab.SecretSpec{{}},
-	})
-	bearer := tokenOf(t, lab, operator)
-	ids := map[string]string{}
-	fill := func(s string) string {
-		for name, id := range ids {
-			s = strings.ReplaceAll(s, "{"+name+"}", id)
-		}
-		return strings.ReplaceAll(s, "{graph}", lab.GraphURL()+"/v1.0")
-	}
-	steps := []struct{ name, method, path, body, keep string }{
-		{"app", "POST", "/applications", `{"displayName":"<&>","identifierUris":["api://x"],"web":{"redirectUris":["https://x.test/"]}}`, "id"},
-		{"", "PATCH", "/applications/{app}", `{"displayName":"renamed","api":{"requestedAccessTokenVersion":2}}`, ""},
-		{"key", "POST", "/applications/{app}/addPassword", `{}`, "keyId"},
-		{"", "POST", "/applications/{app}/removePassword", `{"keyId":"{key}"}`, ""},
-		{"federated", "POST", "/applications/{app}/federatedIdentityCredentials", `{"name":"n","issuer":"https://i.test","subject":"s","audiences":["a"]}`, "id"},
-		{"", "PATCH", "/applications/{app}/federatedIdentityCredentials/{federated}", `{"subject":"other"}`, ""},
-		{"client", "GET", "/applications/{app}", ``, "appId"},
-		{"sp", "POST", "/servicePrincipals", `{"appId":"{client}"}`, "id"},
-		{"", "PATCH", "/servicePrincipals/{sp}", `{"accountEnabled":false,"tags":["x"]}`, ""},
-		{"spkey", "POST", "/servicePrincipals/{sp}/addPassword", `{}`, "keyId"},
-		{"", "POST", "/servicePrincipals/{sp}/removePassword", `{"keyId":"{spkey}"}`, ""},
-		{"", "POST", "/applications/{app}/owners/$ref", `{"@odata.id":"{graph}/directoryObjects/{sp}"}`, ""},
-		{"", "DELETE", "/applications/{app}/owners/{sp}/$ref", ``, ""},
-		{"", "PATCH", "/policies/defaultAppManagementPolicy", `{"isEnabled":true,"applicationRestrictions":{"passwordCredentials":[{"restrictionType":"passwordLifetime","maxLifetime":"P4000D"}]}}`, ""},
-		{"policy", "POST", "/policies/appManagementPolicies", `{"displayName":"p","restrictions":{"passwordCredentials":[]}}`, "id"},
-		{"", "PATCH", "/policies/appManagementPolicies/{policy}", `{"description":"d"}`, ""},
-		{"", "POST", "/applications/{app}/appManagementPolicies/$ref", `{"@odata.id":"{graph}/policies/appManagementPolicies/{policy}"}`, ""},
-		{"", "DELETE", "/applications/{app}/appManagementPolicies/{policy}/$ref", ``, ""},
-		{"", "POST", "/applications/{app}/appManagementPolicies/$ref", `{"@odata.id":"{graph}/policies/appManagementPolicies/{policy}"}`, ""},
-		{"", "DELETE", "/policies/appManagementPolicies/{policy}", ``, ""},
-		{"", "DELETE", "/servicePrincipals/{sp}", ``, ""},
-		{"", "POST", "/directory/deletedItems/{sp}/restore", `{}`, ""},
-		{"", "DELETE", "/applications/{app}", ``, ""},
-		{"", "POST", "/directory/deletedItems/{app}/restore", `{}`, ""},
-		{"", "DELETE", "/applications/{app}", ``, ""},
-		{"", "DELETE", "/directory/deletedItems/{app}", ``, ""},
-	}
-	for _, step := range steps {
-		r, err := http.NewRequest(step.method, lab.GraphURL()+"/v1.0"+fill(step.path), strings.NewReader(fill(step.body)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+bearer)
-		r.Header.Set("Content-Type", "application/json")
-		keptAfter(t, lab, store, step.method+" "+step.path, r, step.keep, func(id string) { ids[step.name] = id })
-	}
-	healthy := lab.Healthy().ObjectID
-	for _, command := range [][2]string{
-		{"portal", `{"action":"add-secret","app":"` + healthy + `","at":"-3d"}`},
-		{"portal", `{"action":"disable-app","app":"` + healthy + `"}`},
-		{"portal", `{"action":"rename","app":"` + healthy + `","display_name":"x"}`},
-		{"portal", `{"action":"grant","app":"` + healthy + `","permission":"Directory.Read.All"}`},
-		{"portal", `{"action":"revoke","app":"` + healthy + `","permission":"Directory.Read.All"}`},
-		{"delay", `{"accept":"8s","remove":"30s","replicas":3,"signin_lag":"5m"}`},
-		{"portal", `{"action":"add-secret","app":"` + healthy + `"}`},
-		{"clock", `{"advance":"48h"}`},
-		{"sign-in", `{"user":"login_hint"}`},
-	} {
-		r, err := http.NewRequest(http.MethodPost, lab.ControlURL()+"/control/"+command[0], strings.NewReader(command[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		keptAfter(t, lab, store, command[1], r, "", nil)
-	}
-}
-
-// keptAfter sends a write and compares the lab with its store.
-func keptAfter(t *testing.T, lab *entralab.Lab, store *memory, what string, r *http.Request, keep string, take func(string)) {
-	t.Helper()
-	resp, err := lab.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil || resp.StatusCode/100 != 2 {
-		t.Fatalf("%s: %d %s, %v", what, resp.StatusCode, body, err)
-	}
-	if keep != "" {
-		var answer map[string]any
-		if err := json.Unmarshal(body, &answer); err != nil {
-			t.Fatal(err)
-		}
-		take(answer[keep].(string))
-	}
-	store.mu.Lock()
-	same := &memory{records: maps.Clone(store.records)}
-	store.mu.Unlock()
-	again := startWith(t, entralab.Config{InProcess: true, Store: same})
-	if want, got := lab.Export(), again.Export(); !bytes.Equal(want, got) {
-		t.Fatalf("after %s the store holds\n%s\nand the lab is\n%s", what, got, want)
-	}
 }
 
 func tokenOf(t *testing.T, lab *entralab.Lab, app entralab.App) string {

@@ -50,6 +50,10 @@ func (l *Lab) serveToken(w http.ResponseWriter, r *http.Request, segment string,
 	req := readTokenRequest(r, segment, endpoint)
 	x := l.newExchange(r, req.form)
 	token, refused := l.authorize(r, req, x)
+	if l.flush() != nil {
+		writeStopped(w)
+		return
+	}
 	if refused != nil {
 		x.refuse(w, r.Host, refused)
 		return

@@ -45,8 +45,6 @@ func (c *tokenCall) authorizationCode() (*grantedToken, *refusal) {
 		switch {
 		case code.clientID != c.app.clientID:
 			return errGrantInvalid.with()
-		case code.tenant != c.tenant.id:
-			return errCodeTenant.with()
 		case c.req.form["redirect_uri"] == "":
 			return errMissing.with("name", "redirect_uri")
 		case c.req.form["redirect_uri"] != code.redirectURI:

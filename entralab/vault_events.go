@@ -44,10 +44,12 @@ const (
 
 // notice is an event on its way.
 type notice struct {
-	hook *webhook
-	kind string
-	body []byte
-	code string // of a validation
+	ordinal int // its record
+	vault   *vault
+	hook    *webhook
+	kind    string
+	body    []byte
+	code    string // of a validation
 }
 
 // Bounds of delivery. The real service retries for a day.
@@ -68,6 +70,7 @@ type vaultEvents struct {
 
 	once  sync.Once
 	queue []notice // guarded by Lab.mu
+	last  int      // ordinal of the newest notice, guarded too
 }
 
 func newVaultEvents() *vaultEvents {
@@ -146,11 +149,16 @@ func (l *Lab) enqueue(v *vault, n notice, subject, dataVersion string, data obje
 		v.webhook.failed++
 		return
 	}
-	n.hook = v.webhook
+	n.vault, n.hook = v, v.webhook
 	n.body = encodeJSON([]object{{
 		{"id", l.random.guid().String()}, {"topic", v.resourceID(l)}, {"subject", subject}, {"eventType", n.kind},
 		{"eventTime", at.Format("2006-01-02T15:04:05.0000000Z")}, {"data", data}, {"dataVersion", dataVersion}, {"metadataVersion", "1"},
 	}})
+	l.events.last++
+	n.ordinal = l.events.last
+	if n.kind != eventValidation { // a handshake starts again
+		l.saver.noteNotice(n)
+	}
 	l.events.queue = append(l.events.queue, n)
 	l.events.wake()
 }
@@ -232,7 +240,8 @@ func (l *Lab) announceExpiry(v *vault, s *vaultSecret, version *secretVersion, n
 	return 0
 }
 
-// deliver sends one event, a few times if need be.
+// deliver sends one event, a few times if need be. After a crash it may be sent
+// once more, as Event Grid's may (Microsoft documentation).
 func (l *Lab) deliver(client *http.Client, n notice) {
 	l.mu.RLock()
 	wanted := n.hook.state == webhookActive || n.kind == eventValidation && n.hook.state == webhookPending
@@ -250,8 +259,18 @@ func (l *Lab) deliver(client *http.Client, n notice) {
 		delivered, again = n.send(l.events.ctx, client, attempt)
 		wanted = again
 	}
+	if l.events.ctx.Err() != nil && !delivered {
+		return // the lab closes: a store keeps the event
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.vaults[n.vault.name] == n.vault { // no import took it away
+		l.touch(n.vault)
+	}
+	if n.kind != eventValidation {
+		l.saver.note(kindNotice, n.record(), nil)
+	}
+	defer l.save() // a failure stops the lab
 	switch {
 	case n.kind != eventValidation && delivered:
 		n.hook.delivered++

@@ -336,7 +336,7 @@ const vaultPagePrefix = "lab-vault-page:"
 // ended with, so that nothing is shown twice or left out while others write.
 // The refusals are unverified.
 func (c *vaultCall) page(keys []string, path string, item func(key string) object) (any, *vaultError) {
-	size := maxVaultPage
+	size := c.lab.shapes.page(maxVaultPage)
 	if text := c.query.Get("maxresults"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > maxVaultPage {

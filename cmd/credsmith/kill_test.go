@@ -120,6 +120,7 @@ func TestKilledLab(t *testing.T) {
 	gone := map[string]bool{}
 	var app, clientID string
 	writes := 0
+	held := clientHolds{rules: map[string]bool{}}
 	for run := range killedRuns {
 		p := startLabProcess(t, program, dir)
 		var state labSaysState
@@ -141,6 +142,10 @@ func TestKilledLab(t *testing.T) {
 			}
 		}
 		checkHistory(t, p, run, alive)
+		for _, value := range alive {
+			held.check(t, p, labClient(t, dir), url.Values{"client_id": {clientID}, "client_secret": {value}})
+			break
+		}
 		timer := time.AfterFunc(time.Duration(random.IntN(120))*time.Millisecond, func() { p.cmd.Process.Kill() })
 		for {
 			if random.IntN(3) == 0 && len(alive) > 3 {
@@ -197,6 +202,57 @@ func TestKilledLab(t *testing.T) {
 		t.Errorf("integrity_check says %q, %v", verdict, err)
 	}
 	t.Logf("%d acknowledged writes over %d kills", writes, killedRuns)
+}
+
+// clientHolds is what a client got from labs that were killed since.
+type clientHolds struct {
+	refresh string
+	rules   map[string]bool // of faults, by id
+}
+
+// check renews the refresh token, asks for the rules, and gets one of each more.
+func (h *clientHolds) check(t *testing.T, p *labProcess, client *http.Client, app url.Values) {
+	t.Helper()
+	ask := func(path string, form url.Values) map[string]any {
+		t.Helper()
+		resp, err := client.PostForm(p.Authority+"/"+p.TenantID+"/oauth2/v2.0/"+path, form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var answer map[string]any
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %v, %v", path, resp.StatusCode, answer, err)
+		}
+		return answer
+	}
+	form := maps.Clone(app)
+	if h.refresh == "" {
+		if p.post("/control/sign-in", map[string]any{"user": "ada-example@contoso.lab.test"}) == "" {
+			t.Fatal("nobody signs in")
+		}
+		code := ask("devicecode", url.Values{"client_id": app["client_id"], "scope": {"User.Read offline_access"}})
+		form["grant_type"], form["device_code"] = []string{"urn:ietf:params:oauth:grant-type:device_code"}, []string{code["device_code"].(string)}
+	} else {
+		form["grant_type"], form["refresh_token"] = []string{"refresh_token"}, []string{h.refresh}
+	}
+	h.refresh = ask("token", form)["refresh_token"].(string)
+
+	var rules []struct{ ID string }
+	p.get(t, "/control/faults", &rules)
+	if len(rules) != len(h.rules) {
+		t.Errorf("%d rules of faults, want %d", len(rules), len(h.rules))
+	}
+	for _, r := range rules {
+		if !h.rules[r.ID] {
+			t.Errorf("the rule %s is new", r.ID)
+		}
+	}
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(p.post("/control/faults", map[string]any{"fault": "F8", "match": map[string]any{"path": "/nowhere"}})), &made); err != nil {
+		t.Fatal(err)
+	}
+	h.rules[made.ID] = true
 }
 
 // checkHistory: no gap, and each acknowledged secret was minted in it.

@@ -42,7 +42,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"lab": cmdLab, "app": cmdApp, "portal": cmdControl("/control/portal"), "clock": cmdControl("/control/clock"),
 			"delay": cmdControl("/control/delay"), "badserver": cmdBadServer, "json": cmdJSON,
-			"fill": cmdFill, "certificate": cmdCertificate, "aztoken": cmdAzToken, "person": cmdPerson,
+			"fill": cmdFill, "certificate": cmdCertificate, "aztoken": cmdAzToken, "person": cmdPerson, "forbid": cmdForbid,
+			"mark": cmdMark, "onlyreads": cmdOnlyReads, "writes": cmdWrites, "sound": cmdSound, "killat": cmdKillAt,
 		},
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/internal/labtest"
 )
 
 // cmdFill writes a file in which @NAME@ stands for a variable.
@@ -77,4 +78,9 @@ func cmdPerson(ts *testscript.TestScript, _ bool, args []string) {
 	app, err := labOf(ts).AddApp(entralab.AppSpec{DisplayName: "credsmith", PublicClient: true})
 	ts.Check(err)
 	ts.Setenv("CLIENT_ID", app.ClientID)
+}
+
+// cmdForbid gives the app of OBJECT_ID a policy that lets no secret be added.
+func cmdForbid(ts *testscript.TestScript, _ bool, _ []string) {
+	labtest.Restrict(scriptTB{ts}, labOf(ts), entralab.App{ObjectID: ts.Getenv("OBJECT_ID")}, "passwordAddition", "")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -15,12 +16,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/credsmith/credsmith/entralab"
+	"github.com/credsmith/credsmith/entralab/mail"
 )
 
 // cmdLab starts a lab for the script and sets the environment of its clients.
+// With permissions it serves mail too, at $SMTP and $IMAP, and grants them to
+// the healthy app.
 //
-//	lab
-func cmdLab(ts *testscript.TestScript, _ bool, _ []string) {
+//	lab [SMTP.SendAsApp] [IMAP.AccessAsApp]
+func cmdLab(ts *testscript.TestScript, _ bool, args []string) {
 	lab := entralab.New(scriptTB{ts})
 	ca := ts.MkAbs("ca.pem")
 	ts.Check(os.WriteFile(ca, lab.CAPEM(), 0o600))
@@ -29,6 +33,16 @@ func cmdLab(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Setenv(name, value)
 	}
 	labs.Store(ts, lab)
+	if len(args) > 0 {
+		server, err := mail.Start(context.Background(), lab, mail.Config{})
+		ts.Check(err)
+		ts.Defer(func() { ts.Check(server.Close()) })
+		for _, permission := range args {
+			ts.Check(lab.Grant(lab.Healthy().ObjectID, permission))
+		}
+		ts.Setenv("SMTP", server.SMTPAddr())
+		ts.Setenv("IMAP", server.IMAPAddr())
+	}
 }
 
 // cmdApp registers an app and sets CLIENT_ID, OBJECT_ID, KEY_ID and SECRET.

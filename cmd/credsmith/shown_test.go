@@ -25,7 +25,7 @@ func TestShownCommandsRun(t *testing.T) {
 		}
 	}
 	root := filepath.Join("..", "..")
-	for _, page := range []string{filepath.Join(root, "README.md"), filepath.Join(root, "docs", "commands.md"), filepath.Join(root, "docs", "configuration.md")} {
+	for _, page := range []string{filepath.Join(root, "README.md"), filepath.Join(root, "docs", "commands.md"), filepath.Join(root, "docs", "configuration.md"), filepath.Join(root, "docs", "operator.md"), filepath.Join(root, "docs", "rotate.md")} {
 		commands := shown(read(t, page))
 		if len(commands) == 0 {
 			t.Errorf("%s shows no command", page)

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"net"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -13,6 +14,9 @@ import (
 // what would make the store grow is refused.
 type imapSession struct {
 	server   *Server
+	conn     net.Conn
+	command  command // the one that is served
+	login    login
 	store    *imapmemserver.UserSession // nil until the client may use a mailbox
 	readOnly bool
 }
@@ -26,8 +30,23 @@ var (
 	errReadOnly     = &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeNoPerm, Text: "The mailbox is open for reading."}
 )
 
-func (s *Server) newIMAPSession(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-	return &imapSession{server: s}, nil, nil
+func (s *Server) newIMAPSession(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+	return &imapSession{server: s, conn: c.NetConn()}, nil, nil
+}
+
+// run serves a command with what goes wrong with it.
+func (s *imapSession) run(name string, serve func() error) error {
+	s.command = command{surface: "imap", name: name}
+	return s.server.run(&s.command, s.conn, s.login, refuseIMAP, serve)
+}
+
+// refuseIMAP gives the answers of F7, as RFC 5530 and RFC 9051 have them.
+func refuseIMAP(kind string) (status int, lastLine string, err error) {
+	const text = "Temporary failure, try again later."
+	if kind == "bye" {
+		return 0, "* BYE " + text + "\r\n", errCut
+	}
+	return 0, "", &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeUnavailable, Text: text}
 }
 
 func (s *imapSession) Close() error { return s.store.Close() }
@@ -36,44 +55,61 @@ func (s *imapSession) AuthenticateMechanisms() []string { return []string{mechan
 
 func (s *imapSession) Authenticate(name string) (sasl.Server, error) {
 	if name != mechanism {
-		return nil, s.refuse("AUTHENTICATE", login{})
+		return nil, s.refuse("AUTHENTICATE")
 	}
 	return exchange(func(message string) error {
-		l := s.server.check(message, "IMAP.AccessAsApp")
-		if !l.valid {
-			return s.refuse("AUTHENTICATE", l)
-		}
-		if l.granted {
-			s.store = imapmemserver.NewUserSession(l.box.store)
-		}
-		s.server.record("imap", "AUTHENTICATE", l, l.granted, 0)
-		return nil
+		s.login = s.server.check(message, "IMAP.AccessAsApp")
+		return s.run("AUTHENTICATE", func() error { return s.open(s.login) })
 	}), nil
 }
 
-// Login refuses passwords, as all tenants do by now.
-func (s *imapSession) Login(string, string) error { return s.refuse("LOGIN", login{}) }
-
-func (s *imapSession) refuse(command string, l login) error {
-	s.server.record("imap", command, l, false, 0)
-	return &imap.Error{Type: imap.StatusResponseTypeNo, Text: command + " failed."}
+// open gives the client its mailbox, if it may use it.
+func (s *imapSession) open(l login) error {
+	if !l.valid {
+		s.server.record(&s.command, l, false, 0)
+		return failed("AUTHENTICATE")
+	}
+	if l.granted {
+		s.store = imapmemserver.NewUserSession(l.box.store)
+	}
+	s.server.record(&s.command, l, l.granted, 0)
+	return nil
 }
 
-func (s *imapSession) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
-	if s.store == nil {
-		return nil, errNotConnected
-	}
-	s.readOnly = options.ReadOnly
-	return s.store.Select(name, options)
+// Login refuses passwords, as all tenants do by now.
+func (s *imapSession) Login(string, string) error { return s.refuse("LOGIN") }
+
+func (s *imapSession) refuse(name string) error {
+	s.command = command{surface: "imap", name: name}
+	s.server.record(&s.command, login{}, false, 0)
+	return failed(name)
+}
+
+func failed(name string) error {
+	return &imap.Error{Type: imap.StatusResponseTypeNo, Text: name + " failed."}
+}
+
+func (s *imapSession) Select(name string, options *imap.SelectOptions) (data *imap.SelectData, err error) {
+	err = s.run("SELECT", func() error {
+		if s.store == nil {
+			return errNotConnected
+		}
+		s.readOnly = options.ReadOnly
+		data, err = s.store.Select(name, options)
+		return err
+	})
+	return data, err
 }
 
 func (s *imapSession) Unselect() error { return s.store.Unselect() }
 
 func (s *imapSession) List(w *imapserver.ListWriter, ref string, patterns []string, options *imap.ListOptions) error {
-	if s.store == nil {
-		return errNotConnected
-	}
-	return s.store.List(w, ref, patterns, options)
+	return s.run("LIST", func() error {
+		if s.store == nil {
+			return errNotConnected
+		}
+		return s.store.List(w, ref, patterns, options)
+	})
 }
 
 func (s *imapSession) Namespace() (*imap.NamespaceData, error) {
@@ -104,12 +140,16 @@ func (s *imapSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) err
 	return s.store.Idle(w, stop)
 }
 
-func (s *imapSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (*imap.SearchData, error) {
-	return s.store.Search(kind, criteria, options)
+func (s *imapSession) Search(kind imapserver.NumKind, criteria *imap.SearchCriteria, options *imap.SearchOptions) (data *imap.SearchData, err error) {
+	err = s.run("SEARCH", func() error {
+		data, err = s.store.Search(kind, criteria, options)
+		return err
+	})
+	return data, err
 }
 
 func (s *imapSession) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *imap.FetchOptions) error {
-	return s.store.Fetch(w, set, options)
+	return s.run("FETCH", func() error { return s.store.Fetch(w, set, options) })
 }
 
 // systemFlags are those a message can carry: keywords of clients' own would

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type listener struct {
 	mu      sync.Mutex
 	open    map[*conn]bool
 	running sync.WaitGroup
+	drip    func(b []byte, perSecond int, write func([]byte) (int, error)) (int, error)
 }
 
 // conn leaves the listener's list when the library closes it, which is the
@@ -22,6 +24,7 @@ type conn struct {
 	net.Conn
 	listener *listener
 	once     sync.Once
+	pace     atomic.Int64 // bytes a second, 0 for all at once
 }
 
 // Accept drops connections beyond the bound. A new one has to speak within the

@@ -89,6 +89,8 @@ type Server struct {
 	closeOnce  sync.Once
 	closeErr   error
 	sessions   atomic.Uint64
+	waiting    context.Context // of faults that wait; ends with the server
+	stop       context.CancelFunc
 
 	mu        sync.Mutex
 	mailboxes map[string]*mailbox // by address in lower case
@@ -111,13 +113,20 @@ func Start(ctx context.Context, lab *entralab.Lab, cfg Config) (*Server, error) 
 		return nil, errors.New("entralab/mail: start: the lab has no sockets; start it without InProcess")
 	}
 	s := &Server{lab: lab, mailboxes: map[string]*mailbox{}}
+	s.waiting, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if s.smtp, err = listen(ctx, origin.Hostname(), cfg.SMTPPort); err != nil {
+		s.stop()
 		return nil, fmt.Errorf("entralab/mail: SMTP: %w", err)
 	}
 	if s.imap, err = listen(ctx, origin.Hostname(), cfg.IMAPPort); err != nil {
 		s.smtp.Close()
+		s.stop()
 		return nil, fmt.Errorf("entralab/mail: IMAP: %w", err)
 	}
+	drip := func(b []byte, perSecond int, write func([]byte) (int, error)) (int, error) {
+		return lab.Drip(s.waiting, b, perSecond, write)
+	}
+	s.smtp.drip, s.imap.drip = drip, drip
 	quiet := log.New(io.Discard, "", 0) // what a client does wrong is its own test
 
 	submission := smtp.NewServer(smtp.BackendFunc(s.newSMTPSession))
@@ -144,6 +153,7 @@ func Start(ctx context.Context, lab *entralab.Lab, cfg Config) (*Server, error) 
 // called more than once.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
+		s.stop()
 		s.closeErr = errors.Join(s.smtp.Close(), s.imap.Close())
 		s.serving.Wait() // no more connections from here on
 		s.smtp.end()

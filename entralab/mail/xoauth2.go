@@ -82,12 +82,13 @@ func (s *Server) check(message, role string) login {
 
 // record writes to the lab's history. The path is the mailbox: names that are
 // no mailbox stay out, since clients put tokens there by mistake.
-func (s *Server) record(surface, method string, l login, accepted bool, status int) {
+func (s *Server) record(c *command, l login, accepted bool, status int) {
 	outcome := "refused"
 	if accepted {
 		outcome = "accepted"
 	}
+	c.recorded = true
 	s.lab.Record(entralab.Event{
-		Surface: surface, Method: method, Path: l.address, AppID: l.client, Outcome: outcome, Status: status,
+		Surface: c.surface, Method: c.name, Path: l.address, AppID: l.client, Outcome: outcome, Fault: c.fault.Fault, Status: status,
 	})
 }

@@ -3,6 +3,7 @@ package bytesview
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,6 +34,25 @@ func quoted(text string, escapes bool) (inner, rest string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// closings returns where a quote that starts a text may close for readers
+// that try one place after the other: the first quote without a backslash,
+// then those with one, from the last.
+func closings(text string) []int {
+	var escaped []int
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == text[0]:
+			i++
+			escaped = append(escaped, i)
+		case text[i] == text[0]:
+			slices.Reverse(escaped)
+			return append([]int{i}, escaped...)
+		}
+	}
+	slices.Reverse(escaped)
+	return escaped
 }
 
 // onlyComment reports whether nothing but a comment is in rest of a line.
@@ -81,14 +101,15 @@ func among(controls, signs string) func(byte) (string, bool) {
 	}
 }
 
-// expand takes variables out, as if none were set.
+// expand takes variables out, as if none were set: the default stays, where
+// the pattern has a group for it.
 func expand(text string, variable *regexp.Regexp) (string, bool) {
-	return variable.ReplaceAllString(text, ""), variable.MatchString(text)
+	return variable.ReplaceAllString(text, "${default}"), variable.MatchString(text)
 }
 
 var (
-	anyVariable   = pattern(`\$(?:\{[^{}]*\}|[A-Za-z_][A-Za-z0-9_]*)`)
-	bracedOnly    = pattern(`\$\{[^{}]*\}`)
+	anyVariable   = pattern(`\$(?:\{[A-Za-z_][A-Za-z0-9_]*(?::?-(?P<default>[^{}]*)|[^{}]*)\}|[A-Za-z_][A-Za-z0-9_]*)`)
+	pythonBraces  = pattern(`\$\{[^}:]*(?::-(?P<default>[^}]*))?\}`)
 	upperVariable = pattern(`\$\{?[A-Z0-9_]+\}?`)
 )
 
@@ -125,7 +146,11 @@ func closed(ok bool, rest, text string, expands bool) outcome {
 func nodeDotenv(raw string) outcome {
 	text := strings.TrimLeft(raw, " \t")
 	if text != "" && strings.IndexByte("'\"`", text[0]) >= 0 {
-		if inner, rest, ok := quoted(text, true); ok && onlyComment(rest) {
+		for _, end := range closings(text) {
+			if !onlyComment(text[end+1:]) {
+				continue
+			}
+			inner := text[1:end]
 			if text[0] == '"' {
 				inner = strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(inner)
 			}
@@ -141,19 +166,26 @@ func nodeDotenv(raw string) outcome {
 	return outcome{text: line}
 }
 
-// pythonDotenv (recalled, unverified) expands ${X} in every kind of value.
+// pythonDotenv expands ${X} in every kind of value. A # that starts the value
+// is part of it.
 func pythonDotenv(raw string) outcome {
 	text := strings.TrimLeft(raw, " \t")
 	got := outcome{text: plain(text)}
-	if text != "" && (text[0] == '\'' || text[0] == '"') {
-		inner, rest, ok := quoted(text, true)
+	switch {
+	case strings.HasPrefix(text, "#"):
+		got.text = "#" + plain("x" + text[1:])[1:]
+	case text != "" && (text[0] == '\'' || text[0] == '"'):
+		ends := closings(text)
+		if len(ends) == 0 {
+			return outcome{refused: neverClosed}
+		}
 		rule := among("", `\'`)
 		if text[0] == '"' {
 			rule = among("abfnrtv", `\'"`)
 		}
-		got = closed(ok, rest, unescape(inner, rule), false)
+		got = closed(true, text[ends[0]+1:], unescape(text[1:ends[0]], rule), false)
 	}
-	got.text, got.expands = expand(got.text, bracedOnly())
+	got.text, got.expands = expand(got.text, pythonBraces())
 	return got
 }
 
@@ -267,11 +299,15 @@ func shell(raw string) outcome {
 			return outcome{refused: "a sign of the shell (& | ; ( ) < >) ends the value, and what follows would be run"}
 		case c == '$':
 			i += len(takeVariable(raw[i:], &b, &got)) - 1
+		case c == '~' && (i == 0 || raw[i-1] == ':'):
+			return outcome{refused: "a ~ at the start or behind a colon may stand for a home directory: quote the value"}
 		default:
 			b.WriteByte(c)
 		}
 	}
-	got.text = b.String()
+	if got.refused == "" {
+		got.text = b.String()
+	}
 	return got
 }
 
@@ -288,11 +324,17 @@ func runs(text string) bool {
 	return false
 }
 
+var shellVariable = pattern("^\\$(?:[A-Za-z_][A-Za-z0-9_]*|\\{[A-Za-z_][A-Za-z0-9_]*(?::?-([^'\"\\\\$`{}~]*))?\\})")
+
 // takeVariable reads a $ with the name behind it, if there is one.
 func takeVariable(text string, b *strings.Builder, got *outcome) string {
-	if at := anyVariable().FindStringIndex(text); at != nil && at[0] == 0 {
+	if m := shellVariable().FindStringSubmatch(text); m != nil {
 		got.expands = true
-		return text[:at[1]]
+		b.WriteString(m[1])
+		return m[0]
+	}
+	if strings.IndexByte("{'\"@*#?-$!0123456789", (text + " ")[1]) >= 0 {
+		got.refused = "a variable of the shell is written in a way that is not followed here"
 	}
 	b.WriteByte('$')
 	return "$"
@@ -329,13 +371,13 @@ func yamlScalar(raw string) outcome {
 	case strings.HasPrefix(line, "'"):
 		text := strings.ReplaceAll(line[1:], "''", "\x00")
 		inner, rest, ok := strings.Cut(text, "'")
-		return closed(ok, rest, strings.ReplaceAll(inner, "\x00", "'"), false)
+		return yamlClosed(ok, rest, strings.ReplaceAll(inner, "\x00", "'"))
 	case strings.HasPrefix(line, `"`):
 		inner, rest, ok := quoted(line, true)
 		if ok && strings.Contains(yamlEscape().ReplaceAllString(inner, ""), `\`) {
 			return outcome{refused: "a backslash starts an escape that YAML does not know"}
 		}
-		return closed(ok, rest, yamlEscape().ReplaceAllStringFunc(inner, yamlUnescape), false)
+		return yamlClosed(ok, rest, yamlEscape().ReplaceAllStringFunc(inner, yamlUnescape))
 	}
 	text := plain(line)
 	switch {
@@ -343,12 +385,22 @@ func yamlScalar(raw string) outcome {
 		return outcome{refused: "it is null, not text"}
 	case strings.IndexByte("@`%&*!|>{}[],#", text[0]) >= 0, strings.HasPrefix(text, "- "), strings.HasPrefix(text, "? "), strings.HasPrefix(text, ": "):
 		return outcome{refused: "its first sign has a meaning in YAML: quote the value"}
+	case text == "-", text == "?":
+		return outcome{refused: "it starts a list or a key, not text: quote the value"}
 	case strings.Contains(text, ": "), strings.HasSuffix(text, ":"):
 		return outcome{refused: "a colon before a blank makes a mapping of it: quote the value"}
 	case yamlTyped().MatchString(text):
 		return outcome{refused: "it is a number, a date, a truth value or null, not text: quote the value"}
 	}
 	return outcome{text: text}
+}
+
+// yamlClosed is [closed], with a blank before a comment.
+func yamlClosed(ok bool, rest, text string) outcome {
+	if ok && strings.HasPrefix(rest, "#") {
+		return outcome{refused: afterQuote}
+	}
+	return closed(ok, rest, text, false)
 }
 
 var yamlLetters = map[byte]string{
@@ -382,6 +434,8 @@ func composeFile(raw string) outcome {
 			bad = true
 		default:
 			got.expands = true
+			value, _ := expand(m, anyVariable())
+			return value
 		}
 		return ""
 	})

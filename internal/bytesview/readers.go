@@ -51,14 +51,15 @@ type reader struct {
 	read               func(raw string) outcome
 }
 
-// readers is the table. Rules marked ran were compared with dotenv 16 for
-// Node.js, godotenv 1.5.1, bash 5, gopkg.in/yaml.v3 and java.util.Properties
-// on the cases of TestReaders.
+// readers is the table. Rules marked ran agree with the programs in
+// the TestReal tests, on thousands of drawn texts: dotenv 16 for Node.js,
+// python-dotenv 1.2, dash, bash 5, go.yaml.in/yaml/v4, PyYAML 6, Python's json
+// and java.util.Properties; godotenv 1.5.1 on the cases of TestReaders.
 var readers = []reader{
 	{"docker run --env-file", Dotenv, documented, dockerEnvFile},
 	{"docker compose env_file", Dotenv, documented, composeEnvFile},
 	{"dotenv (Node.js)", Dotenv, ran, nodeDotenv},
-	{"python-dotenv", Dotenv, recalled, pythonDotenv},
+	{"python-dotenv", Dotenv, ran, pythonDotenv},
 	{"godotenv", Dotenv, ran, godotenv},
 	{"systemd EnvironmentFile", Dotenv, recalled, systemdFile},
 	{"sh export", Dotenv, ran, shell},

@@ -1,5 +1,5 @@
 // Package canary searches output for a secret in every form in which it could
-// have leaked. It serves tests only.
+// have leaked. It serves tests, and errors that quote a program's output.
 package canary
 
 import (

@@ -144,6 +144,6 @@ credsmith doctor`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("run "+cmd.CommandPath()+" --help", "%w", err)
 	})
-	root.AddCommand(p.demo(), p.explain(), p.doctor(), p.drift(), p.request(), p.logs(), p.lab(), p.configCommand(), p.version())
+	root.AddCommand(p.demo(), p.explain(), p.doctor(), p.drift(), p.request(), p.logs(), p.rotate(), p.audit(), p.lab(), p.configCommand(), p.version())
 	return root
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/internal/config"
+	"github.com/credsmith/credsmith/internal/entra"
 )
 
 // configFlag is the file that --config names.
@@ -28,7 +30,24 @@ func (p *program) configuration() (*config.Config, error) {
 	if err != nil {
 		return nil, usage("run credsmith config check --config "+name, "%w", err)
 	}
+	if p.config.name == "" {
+		return c, foreignHost(c)
+	}
 	return c, nil
+}
+
+// foreignHost refuses a file that lies in the directory by chance, or by
+// somebody's intent, and names hosts that secrets would be sent to.
+func foreignHost(c *config.Config) error {
+	for _, t := range c.Tenants {
+		for _, origin := range []string{t.Cloud.Authority, t.Cloud.Graph} {
+			ours := slices.ContainsFunc(entra.Clouds(), func(known entra.Cloud) bool { return origin == known.Authority || origin == known.Graph })
+			if !ours && !onThisMachine(origin) {
+				return usage("if you trust the file, name it: --config "+c.File, "%s: the tenant %s names the host %s, which is not one of Microsoft's", t.At, t.Name, origin)
+			}
+		}
+	}
+	return nil
 }
 
 func (p *program) configCommand() *cobra.Command {

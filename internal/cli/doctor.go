@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -15,16 +15,12 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/credsmith/credsmith/aadsts"
-	"github.com/credsmith/credsmith/internal/bytesview"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
-	"github.com/credsmith/credsmith/internal/explain"
-	"github.com/credsmith/credsmith/internal/graph"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/state"
-	"github.com/credsmith/credsmith/internal/text"
 	"github.com/credsmith/credsmith/internal/token"
 	"github.com/credsmith/credsmith/internal/wire"
 )
@@ -37,6 +33,7 @@ type doctorFlags struct {
 	authority, scope, seen, try    string
 	graph, graphSet, offline, fast bool
 	deviceCode                     bool
+	lazy                           bool // the operator signs in when it is needed
 	bytes                          bool
 	maxTries                       int
 	wait                           time.Duration
@@ -44,12 +41,7 @@ type doctorFlags struct {
 	from                           []string
 }
 
-func (p *program) doctor() *cobra.Command {
-	var f doctorFlags
-	cmd := &cobra.Command{
-		Use:   "doctor [URL]",
-		Short: "Name the one cause why a setting does not sign in, with proof",
-		Long: `Diagnoses one setting: tenant id, client id and client secret. It signs in with
+const doctorLong = `Diagnoses one setting: tenant id, client id and client secret. It signs in with
 the setting, tries what the value may have been before a slip, asks the
 directory when an operator identity is given, and names one cause with evidence,
 what was ruled out, and what to do. It changes nothing.
@@ -64,18 +56,33 @@ _CLIENT_ID, _CLIENT_SECRET and _AUTHORITY_HOST; with --graph also the user of az
 login; with --device-code a person with a browser. docs/operator.md says what
 each permission adds. CREDSMITH_GRAPH_URL names another Graph.
 
+With --error it also weighs the error that the app printed; without any setting
+it reads the error alone.
+
 With --from it diagnoses every setting found in files: .env, appsettings.json,
 Spring, compose, Kubernetes, Terraform and others (docs/settings.md lists them).
 Identical settings are tried once and reported at each place; what is partial,
 or a reference to somewhere else, is reported as such. A file that cannot be
 read is named on standard error and counts as "could not tell". A login host
 named in a file is used when it is Microsoft's or this machine; others are tried
-with --authority only.
+with --authority only. An error is held against the app that it names, or all
+when it names none; --try is for each setting.
+
+With --try the token is used once on a resource, which tells "wrong secret" from
+"right secret, no permission". It is sent to hosts of the login host's own
+cloud only; with a private login host, such as a lab, to this machine.
 
 Failed sign-ins can raise your tenant's alarms: at most --max-tries token
 requests are sent for a setting, at most one a second to one app.
 
-` + exitCodes,
+`
+
+func (p *program) doctor() *cobra.Command {
+	var f doctorFlags
+	cmd := &cobra.Command{
+		Use:   "doctor [URL]",
+		Short: "Name the one cause why a setting does not sign in, with proof",
+		Long:  doctorLong + exitCodes,
 		Example: `# the setting of this environment
 credsmith doctor
 
@@ -93,12 +100,21 @@ credsmith doctor --secret-file /run/secrets/entra
 credsmith doctor --try graph
 credsmith doctor --try graph https://graph.microsoft.com/v1.0/users
 
+# does the vault, Azure or the mailbox?
+credsmith doctor --try keyvault https://kv-billing.vault.azure.net/secrets/db-password
+credsmith doctor --try arm
+credsmith doctor --try smtp smtp://app@contoso.com@smtp.office365.com:587
+credsmith doctor --try imap imaps://app@contoso.com@outlook.office365.com:993
+
 # the error that the app printed, against the setting it should have
 credsmith doctor --error app.log
 
 # every setting in this directory, and in one file elsewhere
 credsmith doctor --from .
 credsmith doctor --from deploy --from ~/.azure/app.env -o json
+
+# which of these settings printed that error?
+credsmith doctor --from . --error app.log
 
 # only read the setting, ask nobody
 credsmith doctor --no-network
@@ -131,7 +147,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringVar(&f.authority, "authority", "", "login host (default AZURE_AUTHORITY_HOST, else "+entra.DefaultAuthority+")")
 	flags.StringVar(&f.scope, "scope", "", "scope to ask for (default Graph's /.default)")
 	flags.StringVar(&f.seen, "error", "", "file with the error that was seen, or - for standard input")
-	flags.StringVar(&f.try, "try", "", "use the token once: graph")
+	flags.StringVar(&f.try, "try", "", "use the token once, on "+serviceList())
 	flags.BoolVar(&f.graph, "graph", false, "require the directory's evidence; --graph=false does without (default: used when an operator identity is given)")
 	flags.BoolVar(&f.deviceCode, "device-code", false, "ask the directory as a person who signs in with a browser")
 	flags.BoolVar(&f.bytes, "bytes", false, "show the value as it will be sent, masked but for what is wrong with it")
@@ -142,7 +158,7 @@ func (f *doctorFlags) define(flags *pflag.FlagSet) {
 }
 
 func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) error {
-	c, err := p.doctorCase(f, args)
+	c, consumers, err := p.doctorCase(f, args)
 	if err != nil {
 		return err
 	}
@@ -154,6 +170,7 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if f.fast {
 		means.Pace = 0
 	}
+	f.offline = f.offline || c.Alone // with no setting there is nothing to look up
 	dir, err := p.directory(ctx, f, client)
 	if err != nil {
 		return err
@@ -162,11 +179,16 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 		return err
 	}
 	c.KnownTenants = dir.tenants()
-	if c.Try, means.Resource, err = p.resource(f, c, client, args); err != nil {
+	trial, err := p.trial(f, args, client)
+	if err != nil {
 		return err
 	}
-	key := p.memory(&means)
-	c.Fingerprint = key.Fingerprint(c.Setting.Value)
+	if err := trial.on(&c, &means); err != nil {
+		return err
+	}
+	if key := p.memory(&means); !c.Alone {
+		c.Fingerprint = key.Fingerprint(c.Setting.Value)
+	}
 	bar := p.progress()
 	means.Progress = p.announcer(bar, c)
 	report, err := diagnose.Run(ctx, c, means)
@@ -174,25 +196,35 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err != nil {
 		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
 	}
-	return p.showReport(report, f.bytesOf(c.Setting.Value))
+	return p.showReport(viewed{report, f.bytesOf(c.Setting.Value), consumers})
 }
 
-// doctorCase puts the question together from flags, environment and files.
-func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, error) {
+// doctorCase puts the question together from flags, environment and files, and
+// says what may have written the error that was seen.
+func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, []consumer.Match, error) {
 	var c diagnose.Case
 	if f.secretStdin && f.seen == "-" {
-		return c, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
+		return c, nil, usage("give one of them as a file", "--secret-stdin and --error - both read standard input")
 	}
 	if err := f.check(args); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	s, err := p.doctorSetting(f)
-	if err != nil {
-		return c, err
+	if missing, ok := errors.AsType[*setting.Missing](err); ok && f.seen != "" && f.try == "" && len(missing.Names) == 3 {
+		seen, err := p.readSeen(f.seen) // the error is all there is
+		seen.about(&c)
+		if c.Alone = true; c.Seen != nil {
+			c.Setting.ClientID, c.Setting.TenantID = c.Seen.AppID, c.Seen.Tenant
+		}
+		return c, seen.consumers, err
 	}
-	c = diagnose.Case{Setting: s, Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
-	c.Seen, err = p.seenError(f.seen)
-	return c, err
+	if err != nil {
+		return c, nil, err
+	}
+	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
+	seen, err := p.readSeen(f.seen)
+	seen.about(&c)
+	return c, seen.consumers, err
 }
 
 func (f doctorFlags) check(args []string) error {
@@ -203,9 +235,9 @@ func (f doctorFlags) check(args []string) error {
 		return usage("give a time such as 2m", "--wait %s is negative", f.wait)
 	}
 	if len(args) > 0 && f.try == "" {
-		return usage("add --try graph to use the token on that address", "%q is one argument too many", args[0])
+		return usage("add --try graph (or another service) to use the token on that address", "%q is one argument too many", args[0])
 	}
-	return nil
+	return f.checkTry()
 }
 
 // scopeFor is the scope of the flag, else that of the Graph beside the authority.
@@ -247,18 +279,28 @@ func (p *program) doctorSetting(f doctorFlags) (entra.Setting, error) {
 
 // authority is the login host of the flag, else of the environment.
 func (p *program) authority(flag string) (string, error) {
-	address := flag
-	if address == "" {
-		address = p.get("AZURE_AUTHORITY_HOST")
-	}
-	if address == "" {
-		address = entra.DefaultAuthority
-	}
-	origin, err := entra.Origin(address)
+	origin, err := entra.Origin(p.authorityAddress(flag))
 	if err != nil {
 		return "", usage("name the login host as https://login.microsoftonline.com", "the authority %w", err)
 	}
 	return origin, nil
+}
+
+// authorityAddress is the login host as it is configured.
+func (p *program) authorityAddress(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return cmp.Or(p.get("AZURE_AUTHORITY_HOST"), entra.DefaultAuthority)
+}
+
+// authorityPath is what follows the host in it, which no login host has.
+func (p *program) authorityPath(flag string) string {
+	u, err := url.Parse(strings.TrimSpace(p.authorityAddress(flag)))
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return strings.Trim(u.Path, "/")
 }
 
 // secretFlag reads the secret from where a flag says; the origin is empty when
@@ -309,28 +351,6 @@ func (p *program) readSecret() (secret.Value, error) {
 	return secret.New(text), nil
 }
 
-// seenError reads the error that the user saw.
-func (p *program) seenError(file string) (*aadsts.Failure, error) {
-	if file == "" {
-		return nil, nil
-	}
-	data, err := p.readInput(file)
-	if err != nil {
-		return nil, err
-	}
-	data = text.UTF8(data)
-	for f := range aadsts.Find(data) {
-		return &f, nil
-	}
-	// Some clients lose the code, and all but a trace of the answer.
-	for _, e := range explain.Text(data) {
-		if e.OAuthError != nil {
-			return &aadsts.Failure{OAuthError: *e.OAuthError}, nil
-		}
-	}
-	return nil, usage("give the text that the app printed, with its AADSTS code", "%s holds no sign-in error", nameOf(file))
-}
-
 // graphOrigin is the Graph that belongs to an authority.
 func (p *program) graphOrigin(authority string) (string, error) {
 	if address := p.get("CREDSMITH_GRAPH_URL"); address != "" {
@@ -344,33 +364,6 @@ func (p *program) graphOrigin(authority string) (string, error) {
 		return cloud.Graph, nil
 	}
 	return "", usage("set CREDSMITH_GRAPH_URL", "no Graph is known for the login host %s", authority)
-}
-
-// resource returns the address to try the token on, and the means to.
-func (p *program) resource(f doctorFlags, c diagnose.Case, client *http.Client, args []string) (string, diagnose.Resource, error) {
-	switch f.try {
-	case "":
-		return "", nil, nil
-	case "graph":
-	default:
-		return "", nil, usage("use --try graph", "--try %s is not known", f.try)
-	}
-	if f.offline {
-		return "", nil, usage("drop one of them", "--try needs the network, --no-network forbids it")
-	}
-	origin, err := p.graphOrigin(c.Setting.Authority)
-	if err != nil {
-		return "", nil, err
-	}
-	address := origin + "/v1.0/applications?$top=1"
-	if len(args) > 0 {
-		u, err := url.Parse(args[0])
-		if err != nil || u.Scheme+"://"+u.Host != origin {
-			return "", nil, usage("give an address that starts with "+origin, "%q is not on %s, and the token is for nobody else", args[0], origin)
-		}
-		address = args[0]
-	}
-	return address, graph.Resource{Origin: origin, HTTP: client}, nil
 }
 
 // memory gives the means credsmith's own records, and returns the key of
@@ -414,6 +407,8 @@ func sayExperiment(e diagnose.Experiment) string {
 		return "asking the directory"
 	case diagnose.Search:
 		return "searching the directory for the value's hint"
+	case diagnose.Gather:
+		return "reading the app's sign-ins and policies"
 	case diagnose.Use:
 		return "using the token"
 	}
@@ -423,15 +418,17 @@ func sayExperiment(e diagnose.Experiment) string {
 	return "signing in: " + string(e.Attempt.Purpose)
 }
 
-func (p *program) showReport(r diagnose.Report, bytes *bytesview.View) error {
+func (p *program) showReport(v viewed) error {
+	r := v.Report
 	unreachable := r.Verdict == diagnose.Inconclusive && r.Cause != nil && strings.HasPrefix(string(*r.Cause), "network-")
 	if p.json {
-		if err := p.writeJSON(viewed{r, bytes}); err != nil {
+		if err := p.writeJSON(v); err != nil {
 			return err
 		}
 	} else if !unreachable {
 		p.page().report(r)
-		p.page().bytes(bytes)
+		p.page().bytes(v.Bytes)
+		p.page().consumer("the error was written by", v.Consumers)
 	}
 	switch {
 	case unreachable:

@@ -6,16 +6,19 @@ import (
 	"strings"
 
 	"github.com/credsmith/credsmith/internal/bytesview"
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 	"github.com/credsmith/credsmith/internal/text"
 )
 
-// viewed is a report with the value's bytes, when --bytes asks for them.
+// viewed is a report with the value's bytes, when --bytes asks for them, and
+// with what wrote the error or reads the file.
 type viewed struct {
 	diagnose.Report
-	Bytes *bytesview.View `json:"bytes,omitempty"`
+	Bytes     *bytesview.View  `json:"bytes,omitempty"`
+	Consumers []consumer.Match `json:"consumer,omitempty"` // the likeliest first
 }
 
 // bytesOf is the view of a value that comes from no file.
@@ -41,8 +44,8 @@ func (f doctorFlags) bytesAt(found setting.Found) *bytesview.View {
 	return &view
 }
 
-// rawText is a value as it stands in a file of lines: what follows the
-// separator. In other kinds of file a value's end depends on what is around it.
+// rawText is a value as it stands in its file: in files of lines what follows
+// the separator, in others the run of bytes with its quotes.
 func rawText(p setting.Part) (kind string, raw secret.Value, ok bool) {
 	name := strings.ToLower(path.Base(p.File))
 	switch {
@@ -52,6 +55,12 @@ func rawText(p setting.Part) (kind string, raw secret.Value, ok bool) {
 		kind = bytesview.INI
 	case strings.Contains(name, ".env") || strings.HasPrefix(name, "env."):
 		kind = bytesview.Dotenv
+	case strings.HasSuffix(name, ".sh"):
+		kind = bytesview.Dotenv
+	case strings.HasSuffix(name, ".yml") || strings.HasSuffix(name, ".yaml"):
+		kind = bytesview.YAML
+	case strings.HasSuffix(name, ".json"):
+		kind = bytesview.JSON
 	default:
 		return "", raw, false
 	}
@@ -59,12 +68,33 @@ func rawText(p setting.Part) (kind string, raw secret.Value, ok bool) {
 	if err != nil { // it was read a moment ago: do without
 		return "", raw, false
 	}
-	lines := strings.Split(string(text.UTF8(data)), "\n")
+	data = text.UTF8(data)
+	if kind == bytesview.YAML || kind == bytesview.JSON || strings.HasSuffix(name, ".sh") {
+		return kind, secret.New(rawRun(data, p)), rawRun(data, p) != ""
+	}
+	lines := strings.Split(string(data), "\n")
 	if p.Line < 1 || p.Line > len(lines) {
 		return "", raw, false
 	}
 	_, after, found := strings.Cut(strings.TrimSuffix(lines[p.Line-1], "\r"), "=")
 	return kind, secret.New(after), found
+}
+
+// rawRun is what stands in the bytes of a part, if that is a value of its own on
+// one line: no block of YAML, and no NAME=value in a list.
+func rawRun(data []byte, p setting.Part) string {
+	if p.Start < 1 || p.Start >= p.End || p.End > len(data) {
+		return ""
+	}
+	raw, separator := string(data[p.Start:p.End]), ":"
+	if strings.HasSuffix(strings.ToLower(p.File), ".sh") {
+		separator = "="
+	}
+	before := strings.TrimRight(string(data[max(0, p.Start-80):p.Start]), " \t\r\n")
+	if strings.Contains(raw, "\n") || strings.IndexByte("|>", raw[0]) >= 0 || !strings.HasSuffix(before, separator) {
+		return ""
+	}
+	return raw
 }
 
 // bytes prints a view below a report.

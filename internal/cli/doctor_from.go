@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/credsmith/credsmith/internal/consumer"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
@@ -72,11 +73,23 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	run.key = p.memory(&run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
+	if run.seen, err = p.readSeen(f.seen); err != nil {
+		return err
+	}
+	if strangers := run.seen.strangers(jobs); strangers != "" {
+		fmt.Fprintln(p.Stderr, "credsmith: "+strangers)
+	}
+	if run.trial, err = p.trial(f, args, client); err != nil {
+		return err
+	}
+	if err := run.tries(jobs); err != nil {
+		return err
+	}
 	if run.directory, err = p.directory(ctx, f, client); err != nil {
 		return err
 	}
 	run.known.tenants = append(run.directory.tenants(), run.known.tenants...)
-	p.showUnread(result.Errors)
+	p.showUnread(result)
 	run.announce(jobs)
 	if p.json {
 		err = run.showJSON(ctx, result.Settings, jobs, index)
@@ -98,9 +111,7 @@ func (f doctorFlags) fromConflict(args []string) error {
 	switch {
 	case f.tenantSet || f.clientSet || f.secretEnv != "" || f.secretFile != "" || f.secretStdin:
 		return usage("drop --from to diagnose one setting", "--from reads settings from files: flags for tenant, client id and secret do not go with it")
-	case f.try != "" || f.seen != "":
-		return usage("diagnose that one setting without --from", "--try and --error are about one setting, --from about many")
-	case len(args) > 0:
+	case len(args) > 0 && f.try == "":
 		return usage("write --from before each file or directory", "%q is one argument too many", args[0])
 	}
 	return f.check(args)
@@ -116,7 +127,10 @@ type fromRun struct {
 	directory    *directory
 	key          secret.Key
 	signIn       func(authority string) diagnose.SignIn
-	says         sync.Mutex // around standard error
+	seen         seen // what --error brought
+	trial        trial
+	untried      map[string]bool // login hosts whose tokens are not for the trial's address
+	says         sync.Mutex      // around standard error
 	broken, open bool
 }
 
@@ -169,6 +183,12 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		return diagnose.Report{}, err
 	}
 	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))
+	r.seen.among(&c)
+	if !r.untried[j.setting.Authority] {
+		if err := r.trial.on(&c, &means); err != nil {
+			return diagnose.Report{}, err
+		}
+	}
 	if r.verbose {
 		means.Progress = func(e diagnose.Experiment) {
 			r.says.Lock()
@@ -184,6 +204,40 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0].Secret.File)
 	}
 	return report, nil
+}
+
+// tries checks where the tokens of these settings may be used. An address that
+// belongs to none of their clouds is a mistake; where it belongs to some, the
+// others are diagnosed without.
+func (r *fromRun) tries(jobs []*job) error {
+	if r.trial.service == "" {
+		return nil
+	}
+	r.untried = map[string]bool{}
+	var refused error
+	var notes []string
+	allowed := false
+	for _, j := range jobs {
+		authority := j.setting.Authority
+		if _, known := r.untried[authority]; known || !j.complete() {
+			continue
+		}
+		c := diagnose.Case{Setting: j.setting}
+		err := r.trial.on(&c, &diagnose.Means{})
+		if r.untried[authority] = err != nil; err != nil {
+			refused = err
+			notes = append(notes, fmt.Sprintf("credsmith: tokens of %s are not tried: %s", authority, oneLine(err.Error())))
+			continue
+		}
+		allowed = true
+	}
+	if !allowed && refused != nil {
+		return refused
+	}
+	for _, note := range notes {
+		fmt.Fprintln(r.Stderr, note)
+	}
+	return nil
 }
 
 // each diagnoses jobs side by side and calls show for each in their order. No
@@ -236,7 +290,7 @@ func (r *fromRun) showJSON(ctx context.Context, all []setting.Found, jobs []*job
 		// Jobs are numbered by their first place.
 		for shown++; at < len(index) && index[at] < shown; at++ {
 			i := index[at]
-			if err := r.showElement(at == 0, placed{viewed{reportAt(kept[i], all[at].Origin), r.flags.bytesAt(all[at])}, factsOf(all[at])}); err != nil {
+			if err := r.showElement(at == 0, placed{viewed{reportAt(kept[i], all[at].Origin), r.flags.bytesAt(all[at]), readersOf(all[at])}, factsOf(all[at])}); err != nil {
 				return err
 			}
 			if left[i]--; left[i] == 0 {
@@ -340,6 +394,39 @@ func (g page) placed(j *job, r diagnose.Report) {
 		g.row("error", "%s", errorLine(*e))
 	}
 	g.details(r)
+	if r.Verdict == diagnose.Broken {
+		g.reload(j.places)
+	}
+}
+
+// reload says how those who read the files take up a value that is mended.
+func (g page) reload(places []setting.Found) {
+	seen := map[string]bool{}
+	for _, f := range places {
+		for _, m := range readersOf(f) {
+			if seen[m.ID] {
+				continue
+			}
+			if len(seen) == 0 {
+				g.section("then, for the program that reads it")
+			}
+			seen[m.ID] = true
+			sure := ""
+			if m.HowSure == consumer.Recalled {
+				sure = " (not verified)"
+			}
+			g.item("%s: %s%s", g.bold(m.Name), m.Reload, g.faint(sure))
+		}
+	}
+}
+
+// readersOf are the products that read the file of a setting, by its name.
+func readersOf(f setting.Found) []consumer.Match {
+	part := f.Secret
+	if !part.Set {
+		part = f.Client
+	}
+	return consumer.ForFile(part.File)
 }
 
 func appKey(s entra.Setting) string { return strings.ToLower(entra.CleanIdentifier(s.ClientID)) }

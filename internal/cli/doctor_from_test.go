@@ -144,6 +144,54 @@ func TestFromManySettings(t *testing.T) {
 	}
 }
 
+// TestFromGroupedByApp: however the files mix the apps, each is one group with
+// all of its settings, and none of them passes its budget.
+func TestFromGroupedByApp(t *testing.T) {
+	t.Parallel()
+	const apps, each = 40, 5
+	var all []setting.Found
+	for n := range each {
+		for app := range apps {
+			value := fmt.Sprintf("good%02d%034d", n, app)
+			if n == each-1 {
+				value = fmt.Sprintf("bad8Q~%034d", app)
+			}
+			all = append(all, place(len(all)+1, clientID(app), value))
+		}
+	}
+	fake := &fakeSignIn{}
+	var out bytes.Buffer
+	run := testRun(fake, true, &out)
+	run.json = false
+	jobs, _ := jobsOf(all, run.key, atDefault)
+	run.known = neighboursOf(jobs)
+	if err := run.showText(t.Context(), jobs); err != nil {
+		t.Fatal(err)
+	}
+	groups := strings.Split(out.String(), "app "+clientID(0)[:24])[1:]
+	if len(groups) != apps {
+		t.Fatalf("%d groups, want %d", len(groups), apps)
+	}
+	for i, group := range groups {
+		if !strings.HasPrefix(group, clientID(i)[24:]) || !strings.Contains(group, "5 settings\n") || strings.Count(group, "\nworking") != each-1 || strings.Count(group, "\nbroken") != 1 {
+			t.Fatalf("group %d:\n%s", i, group)
+		}
+		for n := range each {
+			if !strings.Contains(group, fmt.Sprintf(" f:%d:1", n*apps+i+1)) {
+				t.Errorf("group %d lacks the place f:%d:1", i, n*apps+i+1)
+			}
+		}
+	}
+	for id, times := range fake.sent {
+		if most := each - 1 + run.flags.maxTries; len(times) > most {
+			t.Errorf("%d requests for the %d settings of %s, more than %d", len(times), each, id, most)
+		}
+	}
+	if fake.max > maxOpen {
+		t.Errorf("%d requests at once", fake.max)
+	}
+}
+
 // TestFromPace: settings of one app share one request a second, other apps do
 // not wait for it, and no setting passes its budget.
 func TestFromPace(t *testing.T) {

@@ -28,7 +28,9 @@ says what has come apart:
 Values are compared by fingerprints under a key that stays on this machine.
 Nothing is sent. docs/settings.md lists the files that are read.
 
-Two named environments may hold different values of one app: that alone is no
+Environments are guessed from file names, directories and profiles, under one
+name each: production, prd and live are prod, stage, stg, uat and preprod are
+staging, development is dev, qa is test. Two of them may hold different values of one app: that alone is no
 drift. Exit code 3 when no drift is seen but a file could not be read, or nothing
 was found.
 
@@ -50,7 +52,7 @@ func (p *program) runDrift(ctx context.Context, paths []string) error {
 	if err != nil {
 		return err
 	}
-	p.showUnread(result.Errors)
+	p.showUnread(result)
 	key := p.memory(&diagnose.Means{})
 	var places []drift.Place
 	for _, f := range result.Settings {
@@ -104,6 +106,9 @@ func (g page) drift(apps []drift.App) {
 		}
 		if len(app.Drift) == 0 {
 			g.line("  no drift")
+		}
+		for _, note := range app.Notes {
+			g.line("  %s", g.faint("note: "+clean(note)))
 		}
 	}
 }

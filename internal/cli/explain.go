@@ -46,8 +46,8 @@ func (p *program) runExplain(args []string) error {
 	if p.json {
 		err = p.writeJSON(map[string]any{"failures": explained, "consumer": consumers})
 	} else {
-		p.showExplained(explained)
-		p.page().consumer(consumers)
+		p.showExplained(explained, consumers)
+		p.page().consumer("written by", consumers)
 	}
 	if err == nil && !anyKnown(explained) {
 		err = found{exitCannotTell}
@@ -94,8 +94,13 @@ func (p *program) explainArgs(args []string) ([]explain.Explained, []consumer.Ma
 	return read([]byte(given), nil)
 }
 
-func (p *program) showExplained(explained []explain.Explained) {
+func (p *program) showExplained(explained []explain.Explained, consumers []consumer.Match) {
 	page := p.page()
+	if len(explained) == 0 && len(consumers) > 0 && consumers[0].CodeLost {
+		page.line("%s is known to write errors of sign-in without the AADSTS code, and this text has none.", consumers[0].Name)
+		page.line("next: credsmith doctor, with the setting it uses, sees the whole answer")
+		return
+	}
 	if len(explained) == 0 {
 		page.line("No AADSTS code, OAuth error or known sign-in failure is in this text.")
 		page.line("next: give the whole answer of the token endpoint, or run credsmith doctor")
@@ -110,12 +115,12 @@ func (p *program) showExplained(explained []explain.Explained) {
 }
 
 // consumer shows the likeliest of what may have written the text.
-func (g page) consumer(matches []consumer.Match) {
+func (g page) consumer(title string, matches []consumer.Match) {
 	if len(matches) == 0 {
 		return
 	}
 	m := matches[0]
-	g.section("written by " + m.Name)
+	g.section(title + " " + m.Name)
 	g.row("secret", "%s", m.Secret)
 	g.row("caches", "%s", m.Caches)
 	g.row("reload", "%s", m.Reload)

@@ -40,6 +40,8 @@ func findSettings(ctx context.Context, paths []string) (setting.Result, error) {
 				all.Settings = append(all.Settings, f)
 			}
 		}
+		all.Passed.Binary += result.Passed.Binary
+		all.Passed.Large += result.Passed.Large
 		for _, e := range result.Errors {
 			if !seen[e.Error()] {
 				seen[e.Error()] = true
@@ -56,10 +58,14 @@ func placeKey(f setting.Found) string {
 	return strings.Join([]string{f.Consumer, f.Name, f.Origin, fmt.Sprint(f.Client.Line, f.Client.Column, f.Tenant.Line, f.Tenant.Column), f.Client.File, f.Tenant.File}, "\n")
 }
 
-// showUnread says on standard error what could not be read.
-func (p *program) showUnread(errs []*setting.Error) {
-	for _, e := range errs {
+// showUnread says on standard error what could not be read, and with -v how
+// many files of unknown names were passed over.
+func (p *program) showUnread(result setting.Result) {
+	for _, e := range result.Errors {
 		fmt.Fprintln(p.Stderr, "credsmith: "+oneLine(e.Error()))
+	}
+	if passed := result.Passed; p.verbose && passed != (setting.Passed{}) {
+		fmt.Fprintf(p.Stderr, "passed over files of other names: %d binary, %d large\n", passed.Binary, passed.Large)
 	}
 }
 

@@ -24,6 +24,7 @@ type labFlags struct {
 	envFile    string
 	mail       bool
 	profile    string
+	strict     bool
 	data       string
 	seed       string
 	caFile     string
@@ -77,11 +78,12 @@ credsmith doctor --graph`,
 	flags.BoolVar(&f.mail, "mail", false, "serve SMTP submission and IMAP with XOAUTH2 too")
 	flags.StringVar(&f.envFile, "env-file", "", "file to write the environment of clients to")
 	flags.StringVar(&f.profile, "profile", entralab.ProfileCalm, "how much goes wrong: calm, rude (about 5 % of requests) or hostile (30 %)")
+	flags.BoolVar(&f.strict, "strict", false, "answer in shapes that differ at each start where the services promise none")
 	return cmd
 }
 
 func (p *program) runLab(ctx context.Context, f labFlags) (err error) {
-	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, BeyondLoopback: f.beyond, HostNames: f.hostNames, Profile: f.profile}
+	cfg := entralab.Config{Listen: f.listen, PortBase: f.portBase, RandomSeed: f.randomSeed, BeyondLoopback: f.beyond, HostNames: f.hostNames, Profile: f.profile, Strict: f.strict}
 	if f.data != "" {
 		store, err := labstore.Open(ctx, f.data)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -77,6 +78,54 @@ func TestLab(t *testing.T) {
 		if _, err := os.Stat(left); !os.IsNotExist(err) {
 			t.Errorf("%s is left behind (%v)", left, err)
 		}
+	}
+}
+
+// TestLabStrict: --strict reaches the answers, and the seed decides them.
+func TestLabStrict(t *testing.T) {
+	t.Parallel()
+	shape := func(args ...string) string {
+		ctx, stop := context.WithCancel(t.Context())
+		out, in := io.Pipe()
+		var stderr bytes.Buffer
+		code := make(chan int, 1)
+		go func() {
+			code <- cli.Run(ctx, append([]string{"lab", "-o", "json", "--random-seed", "5"}, args...), cli.Env{LookupEnv: lookup(nil), Stdin: strings.NewReader(""), Stdout: in, Stderr: &stderr})
+			in.Close()
+		}()
+		var says struct {
+			Authority string
+			TenantID  string `json:"tenant_id"`
+			CAFile    string `json:"ca_file"`
+		}
+		if err := json.NewDecoder(out).Decode(&says); err != nil {
+			t.Fatalf("the lab does not say where it is: %v; %s", err, stderr.String())
+		}
+		trust := x509.NewCertPool()
+		ca, err := os.ReadFile(says.CAFile)
+		if err != nil || !trust.AppendCertsFromPEM(ca) {
+			t.Fatalf("CA: %v", err)
+		}
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}}
+		resp, err := (&http.Client{Transport: transport}).Get(says.Authority + "/" + says.TenantID + "/discovery/v2.0/keys")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		transport.CloseIdleConnections()
+		stop()
+		if got := <-code; got != 0 || err != nil {
+			t.Errorf("exit code %d, %v; %s", got, err, stderr.String())
+		}
+		return regexp.MustCompile(`labProperty\w+`).FindString(string(body))
+	}
+	if got := shape(); got != "" {
+		t.Errorf("without --strict: %s", got)
+	}
+	first := shape("--strict")
+	if again := shape("--strict"); first == "" || again != first {
+		t.Errorf("with --strict: %q, then %q", first, again)
 	}
 }
 

@@ -18,9 +18,11 @@ import (
 
 type logsOptions struct {
 	since, until     string
+	zone             string
 	apps, codes      []string
 	include, exclude []string
 	failOn           []string
+	follow           bool
 	changes          []string
 	report           string
 }
@@ -36,13 +38,17 @@ when, and what the pattern speaks for. Nothing is sent. A failure that is printe
 several times counts once. Client secrets in the logs are reported by position and
 fingerprint and never printed.
 
-Without an argument it reads standard input. Times without a zone are taken as UTC.
+Exports of Entra sign-in logs, Log Analytics and Application Insights (JSON, CSV) are
+read record by record.
+
+Without an argument it reads standard input. Times without a zone are those of --zone.
 
 Exit codes: 0 no incident and no secret, 1 some, 2 usage, 3 a log could not be read,
-130 interrupted.`,
+130 interrupted (with --follow, Ctrl-C is the usual end).`,
 		Example: `credsmith logs app.log
 credsmith logs /var/log/pods --include '*.log' --since 24h
 kubectl logs deploy/billing | credsmith logs -o json
+credsmith logs --follow /var/log/app.log
 credsmith logs app.log --changes changes.json --report report.html`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return p.runLogs(cmd.Context(), args, o) },
@@ -50,10 +56,12 @@ credsmith logs app.log --changes changes.json --report report.html`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.since, "since", "", "leave out failures before: a time (2026-01-02T15:04:05Z) or so long ago (24h)")
 	flags.StringVar(&o.until, "until", "", "leave out failures from then on: a time or so long ago")
+	flags.StringVar(&o.zone, "zone", "UTC", "the zone of times that name none, such as Europe/Berlin or +02:00")
 	flags.StringSliceVar(&o.apps, "app", nil, "only these client ids")
 	flags.StringSliceVar(&o.codes, "code", nil, "only these codes, such as 7000215")
 	flags.StringSliceVar(&o.include, "include", nil, "in directories, only files that match, such as '*.log'")
 	flags.StringSliceVar(&o.exclude, "exclude", nil, "in directories, no files that match")
+	flags.BoolVarP(&o.follow, "follow", "f", false, "go on reading as the logs grow and are rotated; show incidents as they change; Ctrl-C ends with the summary")
 	flags.StringSliceVar(&o.changes, "changes", nil, "files or directories that say what was changed: Entra audit export, Kubernetes events, git log, deployments; JSON or CSV with a time")
 	flags.StringVar(&o.report, "report", "", "write the incidents to this HTML file as well")
 	flags.StringSliceVar(&o.failOn, "fail-on", []string{"any"}, "what exits 1: any, none, secrets, or classes such as secret_expired")
@@ -77,10 +85,8 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	// What is live is far less; this keeps the collector from letting it double.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryWanted))
 	reader := logReader{scan: logscan.New(options), include: o.include, exclude: o.exclude, stdin: p.Stdin}
-	for _, name := range args {
-		if err := reader.read(ctx, name); err != nil {
-			return err
-		}
+	if err := p.readLogs(ctx, &reader, args, o.follow); err != nil {
+		return err
 	}
 	result := reader.scan.Result()
 	result.Explain(reader.changes(ctx, o.changes, options.Now))
@@ -88,12 +94,8 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	if err := saveLogsReport(o.report, result); err != nil {
 		return err
 	}
-	if p.json {
-		if err := p.writeJSON(result); err != nil {
-			return err
-		}
-	} else {
-		p.page().logs(result)
+	if err := p.showLogs(result, o.follow); err != nil {
+		return err
 	}
 	switch {
 	case logsFail(result, o.failOn):
@@ -104,9 +106,38 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	return nil
 }
 
+func (p *program) readLogs(ctx context.Context, reader *logReader, names []string, follow bool) error {
+	if follow {
+		if slices.Contains(names, "-") {
+			return usage("leave out --follow: a pipe is read until it ends", "standard input cannot be followed")
+		}
+		return reader.follow(ctx, names, p.followed())
+	}
+	for _, name := range names {
+		if err := reader.read(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) showLogs(r logscan.Result, follow bool) error {
+	switch {
+	case p.json && follow:
+		return p.writeJSONLine(map[string]any{"event": "summary", "at": time.Now().UTC(), "result": r})
+	case p.json:
+		return p.writeJSON(r)
+	}
+	p.page().logs(r)
+	return nil
+}
+
 func (p *program) logsScanOptions(o logsOptions) (logscan.Options, error) {
-	options := logscan.Options{Now: time.Now()}
-	var err error
+	zone, err := logsZone(o.zone)
+	if err != nil {
+		return logscan.Options{}, err
+	}
+	options := logscan.Options{Now: time.Now().In(zone)}
 	if options.Since, err = logsTime(o.since, options.Now); err != nil {
 		return options, err
 	}
@@ -156,6 +187,19 @@ func logsFail(r logscan.Result, failOn []string) bool {
 	return slices.ContainsFunc(r.Incidents, func(in logscan.Incident) bool { return slices.Contains(failOn, in.Class) })
 }
 
+func logsZone(given string) (*time.Location, error) {
+	for _, layout := range []string{"-07:00", "-0700"} {
+		if at, err := time.Parse(layout, given); err == nil {
+			return at.Location(), nil
+		}
+	}
+	zone, err := time.LoadLocation(given)
+	if err != nil || given == "" {
+		return nil, usage("use a name such as Europe/Berlin, or +02:00", "--zone %s is not known", given)
+	}
+	return zone, nil
+}
+
 func logsTime(given string, now time.Time) (time.Time, error) {
 	if given == "" {
 		return time.Time{}, nil
@@ -164,93 +208,9 @@ func logsTime(given string, now time.Time) (time.Time, error) {
 		return now.Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if at, err := time.Parse(layout, given); err == nil {
+		if at, err := time.ParseInLocation(layout, given, now.Location()); err == nil {
 			return at, nil
 		}
 	}
 	return time.Time{}, usage("use 2026-01-02T15:04:05Z, 2026-01-02 or 24h", "%s is no time", given)
-}
-
-// maxShown incidents fit a screen.
-const maxShown = 10
-
-func (g page) logs(r logscan.Result) {
-	g.line("%d failures in %d lines (%.1f MiB), printed %d times", r.Failures, r.Lines, float64(r.Bytes)/(1<<20), r.Occurrences)
-	if len(r.Incidents) == 0 {
-		g.line("No failed sign-in is in these logs.")
-	}
-	for i, in := range r.Incidents {
-		if i == maxShown {
-			g.line("\n%d more incidents: see -o json, or choose with --app, --code, --since", len(r.Incidents)-maxShown)
-			break
-		}
-		g.incident(in)
-	}
-	if len(r.Secrets) > 0 || r.MoreSecrets > 0 {
-		g.section("client secrets in the logs: replace them")
-		for i, s := range r.Secrets {
-			if i == maxShown {
-				g.line("%d more: see -o json", len(r.Secrets)-maxShown+int(r.MoreSecrets))
-				break
-			}
-			g.item("%s at byte %d, %d characters, %d times, fingerprint %s", s.File, s.Offset, s.Length, s.Times, s.Fingerprint)
-		}
-	}
-	if len(r.Errors) > 0 {
-		g.section("not read, or not to the end")
-		for _, e := range r.Errors {
-			g.item("%s: %s", e.File, e.Error)
-		}
-	}
-}
-
-func (g page) incident(in logscan.Incident) {
-	app := in.AppID
-	if app == "" {
-		app = "(app not named)"
-	}
-	codes := make([]string, len(in.Codes))
-	for i, code := range in.Codes {
-		codes[i] = "AADSTS" + strconv.Itoa(code)
-		if code <= 0 {
-			codes[i] = "(code lost)"
-		}
-	}
-	g.line("\n%s  %s  %s", g.bold(clean(app)), in.Class, g.faint(strings.Join(codes, " ")))
-	g.row("failures", "%d, %s  %s", in.Failures, in.Pattern, sparkline(in.Rate))
-	if in.First != nil {
-		g.row("from", "%s to %s", in.First.Format(time.DateTime+"Z"), in.Last.Format(time.DateTime+"Z"))
-	}
-	for _, evidence := range in.Evidence {
-		g.row("", "%s", evidence)
-	}
-	for _, c := range in.Changes {
-		whose := ""
-		if c.SameApp {
-			whose = ", this app"
-		}
-		g.row("before it", "%s %s (%s%s)", c.At.Format(time.DateTime+"Z"), c.What, c.Source, whose)
-	}
-	if len(in.Likely) > 0 {
-		g.row("likely", "%s", strings.Join(in.Likely, ", "))
-	}
-	g.row("next", "%s", in.Next)
-}
-
-// sparkline draws counts as bars of eight heights.
-func sparkline(rate []uint32) string {
-	const bars = "▁▂▃▄▅▆▇█"
-	most := uint32(1)
-	for _, n := range rate {
-		most = max(most, n)
-	}
-	var line strings.Builder
-	for _, n := range rate {
-		if n == 0 {
-			line.WriteByte(' ')
-			continue
-		}
-		line.WriteRune([]rune(bars)[(uint64(n)*8-1)/uint64(most)])
-	}
-	return strings.TrimRight(line.String(), " ")
 }

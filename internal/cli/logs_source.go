@@ -12,10 +12,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/credsmith/credsmith/internal/logscan"
+	"github.com/credsmith/credsmith/internal/logscan/export"
+	"github.com/credsmith/credsmith/internal/logscan/unpack"
 )
 
 // logReader reads logs into a scan. A log that cannot be read is noted, and
@@ -102,57 +101,32 @@ func (r *logReader) file(ctx context.Context, name string) error {
 	if !info.Mode().IsRegular() {
 		return r.stream(ctx, name, f)
 	}
-	var magic [4]byte
-	n, err := f.ReadAt(magic[:], 0)
+	var head [max(unpack.Enough, export.Enough)]byte
+	n, err := f.ReadAt(head[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if compression(magic[:n]) != "" {
+	if unpack.Sniff(head[:n]) != unpack.Plain || export.Sniff(head[:n]) != export.None {
 		return r.stream(ctx, name, f)
 	}
 	r.scan.Source(name)
 	return r.scan.File(ctx, name, f, info.Size())
 }
 
-// compression tells gzip and zstd by their first bytes.
-func compression(magic []byte) string {
-	switch {
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		return "gzip"
-	case len(magic) >= 4 && string(magic[:4]) == "\x28\xb5\x2f\xfd":
-		return "zstd"
-	}
-	return ""
-}
-
-// maxWindow is the most memory that a zstd frame may ask for.
-const maxWindow = 16 << 20
-
 func (r *logReader) stream(ctx context.Context, name string, in io.Reader) error {
 	r.scan.Source(name)
-	const size = 256 << 10
-	buffered := bufio.NewReaderSize(in, size)
-	magic, err := buffered.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	text, err := unpack.Reader(in)
+	if err != nil {
 		return err
 	}
-	switch compression(magic) {
-	case "gzip":
-		// It reads one member after the other.
-		unpacked, err := gzip.NewReader(buffered)
-		if err != nil {
-			return err
-		}
-		return r.scan.Reader(ctx, name, unpacked)
-	case "zstd":
-		unpacked, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return err
-		}
-		defer unpacked.Close()
-		return r.scan.Reader(ctx, name, unpacked)
+	defer text.Close()
+	// What the peek meets is met again by the read.
+	in = bufio.NewReaderSize(text, export.Enough)
+	head, _ := in.(*bufio.Reader).Peek(export.Enough)
+	if format := export.Sniff(head); format != export.None {
+		return r.scan.Records(ctx, name, in, format)
 	}
-	return r.scan.Reader(ctx, name, buffered)
+	return r.scan.Reader(ctx, name, in)
 }
 
 // changes reads the files of --changes.

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,7 @@ func TestLogsDirectory(t *testing.T) {
 func TestLogsReportEscapesAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := logscan.Result{Incidents: []logscan.Incident{{ID: "incident-1", First: &at, Last: &at, Rate: []uint32{0, 3}, Files: map[string]int64{},
+	r := logscan.Result{Incidents: []logscan.Incident{{ID: "incident-1", First: &at, Last: &at, Started: &at, Rate: []uint32{0, 3}, Files: map[string]int64{},
 		Changes: []logscan.Change{{At: at.Add(-time.Hour), What: `<script>alert(1)</script>`, Source: `"><img src=x>`}}}}}
 	var page bytes.Buffer
 	if err := writeLogsReport(&page, r); err != nil {
@@ -131,9 +132,69 @@ func TestLogsReportEscapesAndAsksNobody(t *testing.T) {
 			t.Errorf("the report holds %q", bad)
 		}
 	}
-	for _, want := range []string{`<rect x="799"`, `<line x1="0"`, "&lt;script&gt;alert(1)&lt;/script&gt;", "2026-01-02 03:04:05Z", "<title>3 failures</title>", "default-src &#39;none&#39;"} {
+	for _, want := range []string{`<rect class="failures" x="788`, `<line class="change" x1="201`, "&lt;script&gt;alert(1)&lt;/script&gt;", "2026-01-02 03:04:05Z", "<title>3 failures</title>", "default-src &#39;none&#39;"} {
 		if !strings.Contains(text, want) && !strings.Contains(text, strings.ReplaceAll(want, "&#39;", "'")) {
 			t.Errorf("the report lacks %q", want)
+		}
+	}
+}
+
+// TestLogsExports: an export is known by its beginning, packed or not.
+func TestLogsExports(t *testing.T) {
+	t.Parallel()
+	const secretText = "abc8Q~0123456789012345678901234567890123"
+	export := `{"tables":[{"name":"PrimaryResult","columns":[{"name":"TimeGenerated","type":"datetime"},{"name":"AppId","type":"string"},{"name":"ResultType","type":"string"},{"name":"IPAddress"},{"name":"ServicePrincipalName"}],"rows":[
+["2026-01-02T03:04:05Z","03146f14-24fa-4cde-8455-537c6ff06a55","700016","203.0.113.7","billing ` + secretText + `"],
+["2026-01-02T03:05:05Z","03146f14-24fa-4cde-8455-537c6ff06a55","0","203.0.113.8","billing"]]}]}`
+	for name, data := range map[string][]byte{"plain": []byte(export), "gzip": gzipped(t, export), "zstd": zstded(t, export)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file, report := filepath.Join(dir, "query.json"), filepath.Join(dir, "report.html")
+			if err := os.WriteFile(file, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, source := range []string{file, "-"} {
+				r, code := runLogs(t, data, source, "--report", report)
+				if code != exitProblem || r.Failures != 1 || r.Bytes != int64(len(export)) || len(r.Incidents) != 1 || len(r.Errors) != 0 {
+					t.Fatalf("%s: exit %d, %+v", source, code, r)
+				}
+				in := r.Incidents[0]
+				if in.Codes[0] != 700016 || in.Class != "app_not_found" || in.Places[0].Host != "203.0.113.7" || strings.Join(in.QuietPlaces, " ") != "203.0.113.8" || in.Name != "billing [secret]" || in.Succeeded.Times != 1 {
+					t.Errorf("%s: %+v", source, in)
+				}
+				if len(r.Secrets) != 1 || export[r.Secrets[0].Offset:][:40] != secretText {
+					t.Errorf("%s: secrets %+v", source, r.Secrets)
+				}
+				page, err := os.ReadFile(report)
+				if err != nil || strings.Contains(string(page), "8Q~") || !strings.Contains(string(page), "billing [secret]") {
+					t.Errorf("%s: the report: %v", source, err)
+				}
+			}
+		})
+	}
+}
+
+// TestLogsPageFitsAScreen: many incidents are a table and a few in full.
+func TestLogsPageFitsAScreen(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range 40 {
+		app := strings.Repeat(string('a'+rune(i%6)), 8) + "-24fa-4cde-8455-5" + strings.Repeat(string('0'+rune(i/6)), 11)
+		for j := range 50 - i {
+			fmt.Fprintf(&log, "%s ERROR AADSTS7000222: The provided client secret keys for app '%s' are expired. Trace ID: %08d-%04d-430b-95a6-030b76c95900\n", at.Add(time.Duration(j)*time.Minute).Format(time.RFC3339), app, i, j)
+		}
+	}
+	var stdout bytes.Buffer
+	code := Run(t.Context(), []string{"logs"}, Env{LookupEnv: func(string) (string, bool) { return "", false }, Stdin: strings.NewReader(log.String()), Stdout: &stdout, Stderr: &stdout})
+	const screen = 50
+	if lines := strings.Count(stdout.String(), "\n"); code != exitProblem || lines > screen {
+		t.Errorf("exit %d, %d lines:\n%s", code, lines, stdout.String())
+	}
+	for _, want := range []string{" 1  aaaaaaaa-24fa", "    and 30 more", "38 incidents are not in full", "to prove it credsmith doctor --tenant TENANT_ID --client-id aaaaaaaa", "times that name no zone were taken as UTC"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("%s\nlacks %q", stdout.String(), want)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/entra"
@@ -27,6 +29,7 @@ type directory struct {
 	ways    []signIn // in the order of the configuration; empty: nobody is asked
 	mu      sync.Mutex
 	readers map[int]*graph.Client
+	tokens  map[int]azcore.TokenCredential // of the same identities
 }
 
 // signIn is one tenant and the way to sign in to it.
@@ -39,7 +42,7 @@ type signIn struct {
 // --device-code gets it or an error that says what was tried; else it is used
 // when one is given, and left aside with --graph=false.
 func (p *program) directory(ctx context.Context, f doctorFlags, client *http.Client) (*directory, error) {
-	d := &directory{program: p, client: client, readers: map[int]*graph.Client{}}
+	d := &directory{program: p, client: client, readers: map[int]*graph.Client{}, tokens: map[int]azcore.TokenCredential{}}
 	if f.offline || f.graphSet && !f.graph && !f.deviceCode {
 		return d, nil
 	}
@@ -65,20 +68,22 @@ func (p *program) directory(ctx context.Context, f doctorFlags, client *http.Cli
 	case f.graph:
 		fallback = p.azureCLI
 	}
-	for i := range d.ways {
-		if d.ways[i].open == nil {
+	own, ownErr := p.operatorPlace(client)
+	for i, w := range d.ways {
+		// The secret of the environment is for its own tenant and login host.
+		theirs := p.get("CREDSMITH_OPERATOR_CLIENT_ID") == "" || entra.SameGUID(w.place.TenantID, own.TenantID) && w.place.Authority == own.Authority
+		if w.open == nil && theirs {
 			d.ways[i].open = fallback
 		}
 	}
 	d.ways = slices.DeleteFunc(d.ways, func(w signIn) bool { return w.open == nil })
 	if len(d.ways) == 0 && fallback != nil {
-		place, err := p.operatorPlace(client)
-		if err != nil {
-			return nil, err
+		if ownErr != nil {
+			return nil, ownErr
 		}
-		d.ways = []signIn{{place, fallback}}
+		d.ways = []signIn{{own, fallback}}
 	}
-	if len(d.ways) > 0 && (f.graph || f.deviceCode) {
+	if len(d.ways) > 0 && (f.graph || f.deviceCode) && !f.lazy {
 		_, err = d.reader(ctx, d.ways[0].place.TenantID) // now rather than in the middle of a diagnosis
 	}
 	return d, err
@@ -120,7 +125,7 @@ func (d *directory) reader(ctx context.Context, tenant string) (diagnose.Reader,
 		fmt.Fprintf(d.Stderr, "the directory of %s is read as %s\n", identity.TenantID, oneLine(identity.Name))
 	}
 	r := graph.New(place.Graph, identity.TenantID, identity.Credential, d.client)
-	d.readers[i] = r
+	d.readers[i], d.tokens[i] = r, identity.Credential
 	return r, nil
 }
 

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,10 +47,19 @@ func TestDeviceCodePrompt(t *testing.T) {
 		env[name] = value
 	}
 	env["CREDSMITH_OPERATOR_CLIENT_ID"] = app.ClientID
+	// The person goes before the identity of the configuration, which is the
+	// place that they sign in at.
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := fmt.Sprintf("tenants:\n  lab:\n    tenant_id: %s\n    cloud: {authority: %q, graph: %q}\n    identity: {client_id: %s, secret: \"${env:NOT_SET}\"}\n", lab.TenantID(), lab.AuthorityURL(), lab.GraphURL(), app.ClientID)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	delete(env, "CREDSMITH_OPERATOR_AUTHORITY_HOST")
+	delete(env, "CREDSMITH_OPERATOR_TENANT_ID")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stdout, stderr := new(bytes.Buffer), &cancelOn{text: "enter the code", cancel: cancel}
-	code := cli.Run(ctx, []string{"doctor", "--device-code"}, cli.Env{
+	code := cli.Run(ctx, []string{"doctor", "--device-code", "--config", file}, cli.Env{
 		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		Stdin:     strings.NewReader(""), Stdout: stdout, Stderr: stderr,
 	})

@@ -67,6 +67,10 @@ func (g page) faint(text string) string { return g.style(lipgloss.NewStyle().Fai
 // verdict colours a word by what it means.
 func (g page) verdict(word string) string {
 	colour := map[string]string{"working": "2", "broken": "1", "inconclusive": "3"}[word]
+	return g.coloured(word, colour)
+}
+
+func (g page) coloured(word, colour string) string {
 	return g.style(lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(colour)), word)
 }
 

@@ -11,8 +11,10 @@ import (
 func (g page) report(r diagnose.Report) {
 	g.headline(r)
 	g.line("")
-	g.row("setting", "app %s in tenant %s, from %s", r.Setting.ClientID, r.Setting.TenantID, r.Setting.Origin)
-	g.row("value", "%s", valueLine(r.Setting.Value))
+	if r.Setting.Origin != "" {
+		g.row("setting", "app %s in tenant %s, from %s", r.Setting.ClientID, r.Setting.TenantID, r.Setting.Origin)
+		g.row("value", "%s", valueLine(r.Setting.Value))
+	}
 	if e := r.Error; e != nil {
 		g.row("error", "%s", errorLine(*e))
 	}

@@ -27,7 +27,7 @@ func (c *Cloud) fromNode(d *decoder, n *yaml.Node) {
 		if len(d.errs) > before {
 			return
 		}
-		c.Cloud = entra.Cloud{Name: "private", VaultSuffix: strings.TrimPrefix(p.VaultSuffix, ".")}
+		c.Cloud = entra.Cloud{Name: "private", Vault: strings.TrimPrefix(p.VaultSuffix, ".")}
 		for _, a := range []struct {
 			key, address string
 			into         *string

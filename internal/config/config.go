@@ -34,6 +34,7 @@ const maxFile = 1 << 20
 type Config struct {
 	Tenants  []Tenant  `yaml:"tenants" doc:"The tenants that credsmith works in, by a name of your own."`
 	Store    Text      `yaml:"store" doc:"Where credsmith keeps its records: sqlite:PATH or postgres://..., from ${env:NAME} if it holds a password."`
+	StoreKey string    `yaml:"store_key" doc:"File of the key that seals what is in the store; the database's name and .key if not given. PostgreSQL needs it."`
 	Bindings []Binding `yaml:"bindings" doc:"Apps whose secrets credsmith rotates, by a name of your own."`
 	Policy   yaml.Node `yaml:"policy" doc:"Rules over the inventory."`
 	Alerts   yaml.Node `yaml:"alerts" doc:"Who is told of what."`

@@ -89,7 +89,7 @@ func TestLoad(t *testing.T) {
 	if c.Tenants[0].Name != "contoso" || contoso.TenantID != tenantID || contoso.Cloud.Graph != "https://graph.microsoft.com" || contoso.Identity.ClientID != opID {
 		t.Errorf("contoso %+v", contoso)
 	}
-	if fabrikam.Cloud.Authority != "https://login.example" || fabrikam.Cloud.Graph != "https://graph.example" || fabrikam.Cloud.VaultSuffix != "vault.example" || !fabrikam.Identity.ManagedIdentity {
+	if fabrikam.Cloud.Authority != "https://login.example" || fabrikam.Cloud.Graph != "https://graph.example" || fabrikam.Cloud.Vault != "vault.example" || !fabrikam.Identity.ManagedIdentity {
 		t.Errorf("fabrikam %+v", fabrikam)
 	}
 	value, err := contoso.Identity.Secret.Resolve()
@@ -216,7 +216,7 @@ func TestBad(t *testing.T) {
 		"a list":               {"- a\n", ":1:1: keys and values are needed here, not a list"},
 		"B35 unknown key":      {change("lifetime", "life_time"), `:8:5: unknown key "life_time": did you mean "lifetime"?`},
 		"B35 unknown at top":   {"tenant:\n" + small, `:1:1: unknown key "tenant": did you mean "tenants"?`},
-		"B35 far from any":     {"x-y-z-w:\n" + small, `:1:1: unknown key "x-y-z-w": known are alerts, bindings, policy, store, tenants`},
+		"B35 far from any":     {"x-y-z-w:\n" + small, `:1:1: unknown key "x-y-z-w": known are alerts, bindings, policy, store, store_key, tenants`},
 		"B36 duplicate key":    {change("    lifetime: 90d", "    lifetime: 90d\n    lifetime: 80d"), `:9:5: "lifetime" is given twice, first in line 8`},
 		"B36 duplicate name":   {small + "  billing-api: {}\n", `:11:3: "billing-api" is given twice, first in line 6`},
 		"B37 bomb":             {"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", "aliases unfold to too many values"},

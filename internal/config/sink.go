@@ -55,6 +55,8 @@ func placeKeys(kind string) []string {
 		return []string{"file", "key"}
 	case "keyvault":
 		return []string{"vault", "secret"}
+	case "vault":
+		return []string{"address", "namespace", "mount", "path", "key"}
 	case "kubernetes":
 		return []string{"context", "namespace", "secret", "key"}
 	}

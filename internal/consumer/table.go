@@ -22,7 +22,7 @@ var table = []Consumer{
 		ID: "app-service", Name: "Azure App Service",
 		Secret: "application settings, MICROSOFT_PROVIDER_AUTHENTICATION_SECRET for built-in sign-in, or a Key Vault reference in one of them",
 		Caches: "a Key Vault reference up to 24 hours; the application its token, for about an hour",
-		Reload: "change the setting, which restarts the app; for a reference restart the app", Source: restartIssue, HowSure: Published,
+		Reload: "change the setting, which restarts the app; for a reference restart the app", Source: restartIssue, HowSure: Published, CodeLost: true,
 		signs: []sign{
 			{"@Microsoft.KeyVault(", product, ""}, {"MICROSOFT_PROVIDER_AUTHENTICATION_SECRET", product, ""},
 			{"WEBSITE_SITE_NAME", hint, ""}, {".azurewebsites.net/.auth/login/aad", product, ""},
@@ -44,7 +44,8 @@ var table = []Consumer{
 		Secret: "the cluster's service principal profile, on the nodes in /etc/kubernetes/azure.json", Caches: tokenHour,
 		Reload: "az aks update-credentials --reset-service-principal, which renews the nodes", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
-			{"Original Error: adal: Refresh request failed. Status Code = '401'", hint, "https://github.com/Azure/AKS/issues/222"},
+			{"CreatingLoadBalancerFailed…adal: Refresh request failed", product, "https://github.com/Azure/AKS/issues/222"}, {"ListLoadBalancers…adal: Refresh request failed", product, "https://github.com/Azure/aks-engine/issues/784"},
+			{"SyncLoadBalancerFailed…clientCredentialsToken", product, ""},
 			{"/etc/kubernetes/azure.json", product, ""}, {"azure_credentials.go", product, ""}, {"aadClientSecret", product, ""},
 		},
 		files: []string{"kubernetes/azure.json"},
@@ -52,9 +53,9 @@ var table = []Consumer{
 	{
 		ID: "github-actions", Name: "GitHub Actions (azure/login)",
 		Secret: "a secret of the repository, environment or organization: AZURE_CREDENTIALS (JSON), or AZURE_CLIENT_SECRET", Caches: "nothing beyond the run",
-		Reload: "set the secret, then start the workflow anew: a run that is under way keeps what it read", Source: recollection, HowSure: Recalled,
+		Reload: "set the secret, then start the workflow anew: a run that is under way keeps what it read", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
-			{"azure/login@", product, ""}, {"Azure/login@", product, ""}, {"##[error]…az login", hint, ""},
+			{"azure/login@", product, ""}, {"Azure/login@", product, ""}, {"##[error]…az login", hint, ""}, {"Login failed with Error: The process…/az", product, ""}, {"Login failed with Error: Using auth-type: SERVICE_PRINCIPAL", product, ""},
 			{"Login failed with Error: ", hint, ""}, {"GITHUB_ACTIONS", hint, ""},
 		},
 		files: []string{"workflows/*.yml", "workflows/*.yaml"},
@@ -62,10 +63,10 @@ var table = []Consumer{
 	{
 		ID: "azure-devops", Name: "Azure DevOps service connection",
 		Secret: "the service connection, where nobody can read it back", Caches: "nothing beyond the job",
-		Reload: "edit and save the service connection, then run the pipeline anew", Source: recollection, HowSure: Recalled,
+		Reload: "edit and save the service connection, then run the pipeline anew", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
 			{"Failed to obtain the Json Web Token(JWT) using service principal client ID", product, ""},
-			{"Could not fetch access token for Azure", product, ""}, {"service connection…invalid_client", product, ""}, {"AzurePowerShell@", product, ""}, {"AzureCLI@", product, ""},
+			{"Could not fetch access token for Azure", product, "https://github.com/microsoft/azure-pipelines-tasks/issues/10860"}, {"service connection…invalid_client", product, ""}, {"AzurePowerShell@", product, ""}, {"AzureCLI@", product, ""},
 		},
 		files: []string{"azure-pipelines.yml", "azure-pipelines.yaml", "azure-pipelines*.yml"},
 	},
@@ -81,10 +82,10 @@ var table = []Consumer{
 	{
 		ID: "data-factory", Name: "Azure Data Factory or Synapse pipeline",
 		Secret: "servicePrincipalKey of a linked service, or a vault's secret that it names", Caches: tokenHour,
-		Reload: "save and publish the linked service; with a vault's secret the next activity reads it", Source: recollection, HowSure: Recalled,
+		Reload: "save and publish the linked service; with a vault's secret the next activity reads it", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
 			{"servicePrincipalKey", product, ""}, {"ErrorCode=AdlsGen2OperationFailed", product, ""}, {"Microsoft.DataTransfer.", product, ""},
-			{"ErrorCode=ServicePrincipalInvalid", product, ""}, {"linkedService", hint, ""},
+			{"ErrorCode=ServicePrincipalInvalid", product, ""}, {"UserErrorLinkedServiceAuthenticationFailed", product, "https://metricsign.com/errors/adf-usererror-linkedserviceauthentication"}, {"linkedService", hint, ""},
 		},
 		files: []string{"linkedservice/*.json"},
 	},
@@ -104,7 +105,7 @@ var table = []Consumer{
 		Reload: "restart the mail client", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
 			{"535 5.7.3 Authentication unsuccessful", product, "https://github.com/jstedfast/MailKit/issues/989"}, {"535 5.7.139", product, ""},
-			{"SmtpClientAuthentication is disabled", product, ""}, {"AUTHENTICATE XOAUTH2", hint, ""}, {"A1 NO AUTHENTICATE failed.", hint, ""},
+			{"SmtpClientAuthentication is disabled", product, ""}, {"AUTHENTICATE XOAUTH2", hint, ""}, {"NO AUTHENTICATE failed.", product, ""},
 		},
 	},
 	{
@@ -121,24 +122,24 @@ var table = []Consumer{
 		Secret: "client_secret under [auth.azuread] in grafana.ini, GF_AUTH_AZUREAD_CLIENT_SECRET, or the settings page", Caches: "nothing of its own; users' sessions go on",
 		Reload: "restart Grafana; what was saved on the settings page counts at once", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
-			{"login.OAuthLogin(NewTransportWithCode)", product, ""}, {"GF_AUTH_AZUREAD", product, ""}, {"logger=authn.service", product, ""}, {"auth.azuread", product, ""},
-			{"[auth.oauth.token.exchange]", product, ""},
+			{"login.OAuthLogin(NewTransportWithCode)", product, "https://github.com/grafana/grafana/issues/22609"}, {"GF_AUTH_AZUREAD", product, ""}, {"logger=authn.service", product, ""}, {"auth.azuread", product, ""},
+			{"[auth.oauth.token.exchange]", product, "https://github.com/grafana/grafana/issues/101148"},
 		},
 		files: []string{"grafana.ini", "grafana/custom.ini"},
 	},
 	{
 		ID: "argo-cd", Name: "Argo CD",
 		Secret: "the Kubernetes Secret argocd-secret, which argocd-cm names ($oidc.azure.clientSecret), or Dex's configuration", Caches: "its settings, until the Secret changes",
-		Reload: "change the Secret; Dex needs a restart of argocd-dex-server", Source: recollection, HowSure: Recalled,
+		Reload: "change the Secret; Dex needs a restart of argocd-dex-server", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
-			{"argocd-server", product, ""}, {"argocd-cm", product, ""}, {"$oidc.azure.clientSecret", product, ""}, {"Failed to query provider", hint, ""}, {"argocd-dex", product, ""},
+			{"argocd-server", product, ""}, {"argocd-cm", product, ""}, {"$oidc.azure.clientSecret", product, ""}, {"Failed to query provider", hint, "https://github.com/argoproj/argo-cd/issues/20738"}, {"failed to get token: oauth2:", product, "https://github.com/argoproj/argo-helm/issues/2244"}, {"argocd-dex", product, ""},
 		},
 		files: []string{"argocd-cm.yaml", "argocd-cm.yml", "argocd-secret.yaml"},
 	},
 	{
 		ID: "keycloak", Name: "Keycloak (identity broker)",
 		Secret: "the identity provider's settings in the realm, in its database", Caches: "its settings, which a change in the console renews",
-		Reload: "save the identity provider; no restart", Source: recollection, HowSure: Recalled,
+		Reload: "save the identity provider; no restart", Source: recollection, HowSure: Recalled, CodeLost: true,
 		signs: []sign{
 			{"org.keycloak.broker.oidc", product, "https://github.com/keycloak/keycloak/issues/31294"}, {"identity_provider_login_failure", product, ""}, {"IDENTITY_PROVIDER_LOGIN_ERROR", product, ""},
 		},
@@ -177,7 +178,7 @@ var table = []Consumer{
 		Secret: "client_secret in oauth2-proxy.cfg, OAUTH2_PROXY_CLIENT_SECRET, or client_secret_file", Caches: "nothing of its own; users' sessions go on",
 		Reload: "restart oauth2-proxy", Source: recollection, HowSure: Recalled,
 		signs: []sign{
-			{"oauthproxy.go:", product, ""}, {"OAUTH2_PROXY_", product, ""}, {"Error redeeming code during OAuth2 callback", product, ""}, {"oauth2-proxy", product, ""},
+			{"oauthproxy.go:", product, "https://github.com/oauth2-proxy/oauth2-proxy/issues/1390"}, {"OAUTH2_PROXY_", product, ""}, {"Error redeeming code during OAuth2 callback", product, "https://github.com/oauth2-proxy/oauth2-proxy/issues/1390"}, {"oauth2-proxy", product, ""},
 		},
 		files: []string{"oauth2-proxy.cfg", "oauth2_proxy.cfg"},
 	},
@@ -186,6 +187,7 @@ var table = []Consumer{
 		Secret: "ARM_CLIENT_SECRET, client_secret of the provider block, or a variable", Caches: "nothing beyond the run",
 		Reload: "set the variable and run again", Source: recollection, HowSure: Recalled,
 		signs: []sign{
+			{"* provider.azurerm:", product, "https://github.com/hashicorp/terraform-provider-azurerm/issues/2575"}, {"building account: getting authenticated object ID", product, "https://github.com/hashicorp/terraform-provider-azurerm/issues/16026"},
 			{"building client: unable to obtain access token", product, "https://github.com/hashicorp/terraform-provider-vault/issues/2079"}, {"clientCredentialsToken: received HTTP status", product, "https://github.com/hashicorp/terraform-provider-vault/issues/2079"},
 			{"ARM_CLIENT_SECRET", product, ""}, {"building AzureRM Client", product, ""}, {"Error building ARM Config", product, ""}, {`provider["registry.terraform.io/hashicorp/azure`, product, ""},
 		},

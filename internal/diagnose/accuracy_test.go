@@ -19,6 +19,7 @@ import (
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/canary"
 	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/setting"
 )
 
 var (
@@ -59,7 +60,10 @@ type outcome struct {
 	name      string
 	level     level
 	truth     diagnose.Cause
-	told      bool // whether the evidence can tell
+	told      bool   // whether the evidence can tell
+	kind      string // of the file it was written in
+	unread    bool   // a part of it is a reference
+	misread   string // what the reader of the file made wrong
 	report    diagnose.Report
 	tries     int
 	waited    time.Duration
@@ -80,6 +84,8 @@ func (o outcome) judge() string {
 	named := o.named()
 	busy := r.Verdict == diagnose.Inconclusive && (named == "service-unavailable" || named == "throttled" || strings.HasPrefix(string(named), "network-"))
 	switch {
+	case o.misread != "":
+		return "misread: " + o.misread
 	case o.tries > diagnose.DefaultMaxTries:
 		return fmt.Sprintf("%d token requests", o.tries)
 	case named == o.truth && (r.Verdict == diagnose.Working) == (o.truth == ""):
@@ -126,8 +132,8 @@ func TestAccuracy(t *testing.T) {
 		if o.wrongWord != "" {
 			t.Logf("%s (%s): %s: verdict %s, cause %q, %s, truth %q, %d tries\n%s\n%+v", o.name, o.level, o.wrongWord, o.report.Verdict, o.named(), o.report.Confidence, o.truth, o.tries, o.report.Summary, o.report.Evidence)
 		}
-		if strings.HasPrefix(o.wrongWord, "wrong and confirmed") || o.tries > diagnose.DefaultMaxTries || !o.told && o.wrongWord != "" {
-			t.Errorf("%s (%s): %s", o.name, o.level, o.wrongWord)
+		if o.misread != "" || strings.HasPrefix(o.wrongWord, "wrong and confirmed") || o.tries > diagnose.DefaultMaxTries || !o.told && o.wrongWord != "" {
+			t.Errorf("%s in %s (%s): %s", o.name, o.kind, o.level, o.wrongWord)
 		}
 	}
 	if 100*right < 99*told {
@@ -144,23 +150,31 @@ func TestAccuracy(t *testing.T) {
 // diagnoseSome breaks things in one lab, one after the other.
 func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 	draw := rand.New(rand.NewPCG(*scenarioSeed, stream))
-	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, RandomSeed: draw.Uint64() | 1, Profile: at.profile})
+	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, RandomSeed: draw.Uint64() | 1, Profile: at.profile, Strict: at.profile != entralab.ProfileCalm})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lab.Close()
 	known := scenarios()
 	names := slices.Sorted(maps.Keys(known))
-	var found []outcome
+	var all []outcome
 	for range n {
 		name := names[draw.IntN(len(names))]
 		s := &stage{bench: &bench{T: t, lab: lab, records: &memory{}}, draw: draw}
 		c := known[name].build(s)
 		began := time.Now()
 		o := outcome{name: name, level: at, truth: known[name].cause, told: known[name].blind}
+		var found setting.Found
+		found, o.kind, o.misread = throughFile(t.Context(), draw, c)
+		authority := c.Setting.Authority
+		c.Setting = found.Setting
+		c.Setting.Authority = authority
 		switch {
 		case at.offline: // nothing can be proven
 			o.told = false
+			if !found.Complete() {
+				break
+			}
 			if e := s.run(c, false).Error; e != nil {
 				c.Seen = &aadsts.Failure{Code: e.Code, Codes: []int{e.Code}, OAuthError: e.OAuthError}
 			}
@@ -168,7 +182,11 @@ func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 		case at.reading:
 			o.told = known[name].reading && at.profile == entralab.ProfileCalm || known[name].blind
 		}
-		o.report = s.run(c, at.reading)
+		if s.tokens = 0; found.Complete() {
+			o.report = s.run(c, at.reading)
+		} else {
+			o.report, o.unread = unread(found), true
+		}
 		o.tries, o.waited = s.tokens, time.Since(began)
 		o.wrongWord = o.judge()
 		printed, err := json.Marshal(o.report)
@@ -180,9 +198,9 @@ func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 				t.Errorf("%s (%s): the report shows a secret: %s", name, at, where)
 			}
 		}
-		found = append(found, o)
+		all = append(all, o)
 	}
-	return found
+	return all
 }
 
 // accuracyPage is docs/accuracy.md.
@@ -204,22 +222,27 @@ func accuracyPage(all []outcome, told, right int) string {
 	slices.Sort(waits)
 	fmt.Fprintf(&b, `# Accuracy of the diagnosis
 
-`+"`make bench-doctor`"+` wrote this page. It breaks %d set-ups in emulated tenants, drawn from seed %d, diagnoses each with
+`+"`make bench-doctor`"+` wrote this page. It breaks %d set-ups in emulated tenants, drawn from seed %d, writes each setting in
+one kind of file with that kind's own quotes and escapes, reads it back as `+"`doctor --from`"+` does, and diagnoses it with
 the setting and the error text alone (where nothing can be proven), with the token endpoint, and with an operator that may
 read the directory besides, in labs that keep calm and in labs where about 5 %%
 of requests go wrong (profile rude).
 
 - Where the evidence can tell, %d of %d are named rightly (%.2f %%; the bar is 99 %%).
 - Named wrongly and called confirmed: %d (the bar is none).
+- Read back as they were written: all but %d. A part that stands for a value held elsewhere, such as `+"`${SECRET}`"+`, is
+  reported as a placeholder without a request; that was so for %d.
 - Token requests a setting: median %d, at most %d (the bar is %d).
 - Time a diagnosis waits by the lab's clock (pauses, delay of new secrets, the service's own slowness): median %s.
 
-A row is what was broken, a column what was named; only causes that were named are shown. "open" stands for an answer that
+The second table: a row is what was broken, a column what was named; only causes that were named are shown. "open" stands for an answer that
 names no cause, or a service that was too busy to say.
 
 `, len(all), *scenarioSeed, right, told, 100*float64(right)/float64(max(told, 1)),
-		count(func(o outcome) bool { return o.wrongWord == "wrong and confirmed" }), tries[len(tries)/2], tries[len(tries)-1], diagnose.DefaultMaxTries,
+		count(func(o outcome) bool { return o.wrongWord == "wrong and confirmed" }),
+		count(func(o outcome) bool { return o.misread != "" }), count(func(o outcome) bool { return o.unread }), tries[len(tries)/2], tries[len(tries)-1], diagnose.DefaultMaxTries,
 		waits[len(waits)/2].Round(time.Millisecond))
+	b.WriteString(kindTable(all))
 	b.WriteString("| broken | evidence | how often | named |\n|---|---|---|---|\n")
 	type row struct {
 		truth, evidence string
@@ -251,4 +274,26 @@ names no cause, or a service that was too busy to say.
 		fmt.Fprintf(&b, "| %s | %s | %d | %s |\n", r.truth, r.evidence, total, strings.Join(parts, ", "))
 	}
 	return b.String()
+}
+
+// kindTable says what came of each kind of file.
+func kindTable(all []outcome) string {
+	type row struct{ written, told, right int }
+	rows := map[string]*row{}
+	for _, o := range all {
+		if rows[o.kind] == nil {
+			rows[o.kind] = &row{}
+		}
+		r := rows[o.kind]
+		r.written++
+		r.told += b2i(o.told)
+		r.right += b2i(o.told && o.wrongWord == "")
+	}
+	var b strings.Builder
+	b.WriteString("| written as | how often | the evidence can tell | named rightly |\n|---|---|---|---|\n")
+	for _, kind := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[kind]
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", kind, r.written, r.told, r.right)
+	}
+	return b.String() + "\n"
 }

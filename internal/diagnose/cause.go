@@ -33,7 +33,7 @@ type Info struct {
 }
 
 // Fix is one step to take. Holes in a table entry: {client_id} {tenant}
-// {app} {key_id} {authority}.
+// {app} {object_id} {key_id} {authority}.
 type Fix struct {
 	Do         string `json:"do"`
 	Run        string `json:"run,omitempty"` // a credsmith command
@@ -94,11 +94,11 @@ func causeOfCode(code int) (Cause, bool) {
 		"authority-common":          {50059},
 		"cloud-wrong":               {900382, 900432, 900439},
 		"secret-missing":            {7000216, 7000218, 7000219},
-		"credential-kind-wrong":     {700025, 700027, 700211, 700213},
+		"credential-kind-wrong":     {700025, 700027, 700211, 700213, 7002138},
 		"parameter-missing":         {900144, 90014},
 		"grant-type-wrong":          {70003},
-		"endpoint-wrong":            {900561},
-		"scope-malformed":           {1002012, 70011, 28002, 28003},
+		"endpoint-wrong":            {900561, 901002},
+		"scope-malformed":           {1002012, 70011, 28000, 28002, 28003, 90009},
 		"resource-unknown":          {500011, 50001, 500014},
 		"consent-missing":           {65001, 650052, 650057},
 		"assignment-required":       {501051, 50105},
@@ -132,6 +132,10 @@ func codeOf(oauthError string) int {
 	return 0
 }
 
+// assignRole gives an app one of a resource's app roles.
+const assignRole = `$sp = Get-MgServicePrincipal -Filter "appId eq '{client_id}'"; ` +
+	"New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $sp.Id -PrincipalId $sp.Id -ResourceId <object-id of the resource's service principal> -AppRoleId <role-id>"
+
 // Steps that several causes share.
 var (
 	newSecret = Fix{
@@ -145,4 +149,37 @@ var (
 		Run: "credsmith doctor",
 	}
 	fixValue = Fix{Do: "Correct the value where the app reads it."}
+
+	// hints shows what a value can be compared with.
+	hints = Fix{
+		Do:         "Compare the value's first three characters with the hints of the app's secrets.",
+		Portal:     "App registrations > {app} > Certificates & secrets > Client secrets: the column Value shows the hint",
+		Az:         `az ad app credential list --id {client_id} --query "[].{id:keyId,hint:hint,end:endDateTime}" -o table`,
+		PowerShell: `(Get-MgApplication -Filter "appId eq '{client_id}'").PasswordCredentials | Select-Object KeyId, Hint, EndDateTime`,
+	}
+	// ownTenant shows the tenant that a person is signed in to.
+	ownTenant = Fix{
+		Do:         "Set the tenant id of the tenant that holds the app registration.",
+		Portal:     "App registrations > {app} > Overview > Directory (tenant) ID",
+		Az:         "az account show --query tenantId -o tsv",
+		PowerShell: "(Get-MgContext).TenantId",
+	}
+	// clientID finds an app's client id by its name.
+	clientID = Fix{
+		Do:         "Copy the Application (client) ID again, without blanks or quotes.",
+		Portal:     "App registrations > {app} > Overview > Application (client) ID",
+		Az:         "az ad app list --display-name {app} --query [].appId -o tsv",
+		PowerShell: "Get-MgApplication -All | Where-Object DisplayName -eq {app} | Select-Object AppId",
+	}
+	// consent grants what the app registration asks for, to the app itself.
+	consent = Fix{
+		Do:         "Have an administrator grant consent to the permissions that the app registration lists.",
+		Portal:     "App registrations > {app} > API permissions > Grant admin consent",
+		Az:         "az ad app permission admin-consent --id {client_id}",
+		PowerShell: assignRole,
+	}
+	proveAccess = Fix{
+		Do:  "Wait some minutes, sign in anew (tokens keep the permissions they were issued with), and prove it on the resource.",
+		Run: "credsmith doctor --try graph",
+	}
 )

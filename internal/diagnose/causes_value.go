@@ -24,13 +24,13 @@ var valueCauses = []Info{
 		Cause: "secret-of-other-app", Family: ValueFamily, Codes: []int{7000215},
 		Says: "The value is the secret of another app.",
 		Tell: "The same value signs in with another client id.",
-		Fix:  []Fix{{Do: "Put the value of this app's own secret in place, or the client id that the value belongs to."}, prove},
+		Fix:  []Fix{{Do: "Put the value of this app's own secret in place, or the client id that the value belongs to."}, hints, prove},
 	},
 	{
 		Cause: "secret-propagating", Family: ValueFamily, Codes: []int{7000215, 7000222},
 		Says: "The secret is so new that not every sign-in server knows it yet.",
 		Tell: "The app's newest secret is under 15 minutes old and has the value's hint; answers change from refused to accepted without any change of the setting.",
-		Fix:  []Fix{{Do: "Wait: it takes seconds to some minutes. Change nothing, and make no further secret.", Run: "credsmith doctor --wait 5m"}, {Do: "When rolling out secrets, wait for several acceptances in a row before consumers get the value."}},
+		Fix:  []Fix{{Do: "Wait: it takes seconds to some minutes. Change nothing, and make no further secret.", Run: "credsmith doctor --wait 5m", Portal: hints.Portal, Az: hints.Az, PowerShell: hints.PowerShell}, {Do: "When rolling out secrets, wait for several acceptances in a row before consumers get the value."}},
 	},
 	{
 		Cause: "secret-typo", Family: ValueFamily, Codes: []int{7000215},
@@ -60,7 +60,8 @@ var valueCauses = []Info{
 		Cause: "secret-placeholder", Family: ValueFamily, Codes: []int{7000215, 7000216},
 		Says: "The value is a placeholder that nothing replaced.",
 		Tell: "It reads ${VAR}, {{ … }}, <…>, changeme, ***, or @Microsoft.KeyVault(…).",
-		Fix:  []Fix{{Do: "Find out why the reference was not resolved (variable not set, pipeline secret not mapped, Key Vault reference refused), or put the value in its place."}, prove},
+		Fix: []Fix{{Do: "Find out why the reference was not resolved (variable not set, pipeline secret not mapped, Key Vault reference refused), or put the value in its place.",
+			Portal: "App Services > the app > Environment variables: a Key Vault reference shows whether it was resolved", Az: "az webapp config appsettings list --name <app-service> --resource-group <group> --query [].name", PowerShell: "(Get-AzWebApp -Name <app-service> -ResourceGroupName <group>).SiteConfig.AppSettings.Name"}, prove},
 	},
 	{
 		Cause: "secret-expired", Family: ValueFamily, Codes: []int{7000222},
@@ -72,7 +73,7 @@ var valueCauses = []Info{
 		Cause: "secret-superseded", Family: ValueFamily, Codes: []int{7000215},
 		Says: "The value is an older secret of the app, since removed; another place has the current one.",
 		Tell: "Another copy of the setting signs in, and this value belonged to a secret of the same app.",
-		Fix:  []Fix{{Do: "Bring this place to the value that the other places have."}, prove},
+		Fix:  []Fix{{Do: "Bring this place to the value that the other places have.", Run: "credsmith drift ."}, hints, prove},
 	},
 	{
 		Cause: "secret-not-yet-valid", Family: ValueFamily, Codes: []int{7000215},
@@ -84,7 +85,7 @@ var valueCauses = []Info{
 		Cause: "secret-of-other-tenant", Family: ValueFamily, Codes: []int{7000215},
 		Says: "The value belongs to the same app in another tenant.",
 		Tell: "The same value and client id sign in at another tenant.",
-		Fix:  []Fix{fixValue, prove},
+		Fix:  []Fix{fixValue, ownTenant, prove},
 	},
 	{
 		Cause: "secret-empty", Family: ValueFamily, Codes: []int{7000216, 7000218, 900144},
@@ -96,6 +97,6 @@ var valueCauses = []Info{
 		Cause: "secret-unknown", Family: ValueFamily, Codes: []int{7000215},
 		Says: "The value is refused and matches nothing known.",
 		Tell: "No hint fits, no slip explains it, no other known app takes it.",
-		Fix:  []Fix{newSecret, prove},
+		Fix:  []Fix{hints, newSecret, prove},
 	},
 }

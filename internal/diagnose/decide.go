@@ -20,13 +20,14 @@ type finding struct {
 	app        entra.App        // the app to act on, when it is not the setting's
 	key        entra.Credential // the credential it is about
 	steps      []Fix            // before the cause's own
+	stepsAlone bool             // or in their place
 }
 
 // Decide names the one cause that the observations speak for. It is pure.
 func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
-		ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted,
+		ruleErrorAlone, ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted, ruleScope,
 		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
 		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {
@@ -35,6 +36,7 @@ func Decide(o *Observations) Report {
 			break
 		}
 	}
+	f = ruleBlocked(o, f)
 	if f.verdict == "" {
 		f.verdict = Broken
 	}
@@ -60,11 +62,11 @@ func report(o *Observations, f finding) Report {
 			status = a.Answer.Status
 		}
 		r.Error = errorFacts(o.refusal(), status)
-		if f.cause == "stale-consumer" || f.cause == "environment-drift" {
+		if _, ok := o.success(AsIs); ok && o.Access == nil && o.AccessErr == nil {
 			r.Error = errorFacts(o.Case.Seen, 0)
 		}
 	}
-	r.Evidence = append(r.Evidence, commonEvidence(o)...)
+	r.Evidence = append(append(r.Evidence, useEvidence(o, f)...), commonEvidence(o)...)
 	return r
 }
 
@@ -78,12 +80,61 @@ func commonEvidence(o *Observations) []Evidence {
 		found = append(found, Evidence{FromGraph, "the directory could not be read: " + o.DirectoryErr.Error(), "Microsoft Graph"})
 	}
 	if o.Directory != nil && o.Directory.ChangesErr != nil {
-		found = append(found, Evidence{FromAudit, "the audit log could not be read (AuditLog.Read.All is needed): " + o.Directory.ChangesErr.Error(), "Microsoft Graph"})
+		found = append(found, Evidence{FromAudit, o.Directory.ChangesErr.Error(), "Microsoft Graph"})
 	}
 	if len(o.Attempts) > 0 {
 		found = append(found, Evidence{FromProbe, sent(o.requests()), o.Case.Setting.Authority})
 	}
 	return found
+}
+
+// ruleErrorAlone has no setting to look at: the error names a cause by its
+// code, or leaves several open.
+func ruleErrorAlone(o *Observations) (finding, bool) {
+	if !o.Case.Alone {
+		return finding{}, false
+	}
+	const source = "the error given"
+	f := finding{verdict: Inconclusive, confidence: Possible}
+	f.unknown = []Unknown{{"secret-unknown", "there is no setting to try", "run credsmith doctor where the app's setting is, or name it with --tenant, --client-id and --secret-file"}}
+	if clue := o.Case.Clue; clue != nil {
+		f.summary, f.steps = clue.Says, []Fix{{Do: clue.Do}}
+	}
+	seen := o.Case.Seen
+	if seen == nil {
+		return f, true
+	}
+	f.evidence = []Evidence{{FromFile, "it says " + failureName(*seen), source}}
+	cause, named := causeOfCode(seen.Code)
+	if seen.Code == 7000222 {
+		cause, named = "secret-expired", true
+	}
+	if named {
+		f.verdict, f.cause, f.confidence, f.unknown = Broken, cause, Likely, nil
+		return f, true
+	}
+	for _, info := range CausesOf(*seen) {
+		f.also = append(f.also, Also{info.Cause, Possible})
+	}
+	entry, known := aadsts.Lookup(seen.Code)
+	switch {
+	case f.summary != "":
+	case len(f.also) > 1:
+		f.summary = failureName(*seen) + " has several causes; the text alone does not tell which."
+	case known:
+		f.summary, f.steps = entry.Cause, []Fix{{Do: entry.Remedy}}
+	default:
+		f.summary = "The text alone tells no cause."
+	}
+	return f, true
+}
+
+// failureName is the code of a failure, or the OAuth error when it lost its code.
+func failureName(f aadsts.Failure) string {
+	if f.Code != 0 {
+		return fmt.Sprintf("AADSTS%d", f.Code)
+	}
+	return f.OAuthError
 }
 
 // ruleEmpty needs no experiment: there is nothing to send.
@@ -195,6 +246,8 @@ func describe(a Attempt) string {
 		return "another copy of the setting"
 	case ValueAbroad:
 		return "the same value and client id at tenant " + a.Request.TenantID
+	case Rescoped:
+		return "the same with the scope " + a.Request.Scope
 	case Reshaped:
 		return "the same parameters sent as a proper form"
 	}

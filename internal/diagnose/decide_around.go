@@ -3,6 +3,7 @@ package diagnose
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,48 +112,26 @@ func ruleAccepted(o *Observations) (finding, bool) {
 		return finding{}, false
 	}
 	f := finding{verdict: Working, confidence: Confirmed, summary: "The setting signs in.", evidence: []Evidence{probed(a)}}
+	if path := o.Case.AuthorityPath; path != "" {
+		f.also = []Also{{"endpoint-wrong", Possible}}
+		f.unknown = []Unknown{{"endpoint-wrong", "the login host is configured with the path " + path + ", which this sign-in left out; a library that takes a host adds tenant and endpoint to it", "set the host alone, such as " + o.Case.Setting.Authority}}
+	}
 	if hinted := o.hinted(); len(hinted) == 1 {
 		f.evidence = append(f.evidence, keyEvidence(o, hinted[0]))
 	}
 	if o.Access != nil || o.AccessErr != nil {
-		return accessed(o, f, a.Answer.Token), true
+		return accessed(o, f, *a.Answer.Token), true
 	}
 	if o.Case.Seen != nil {
 		return seenElsewhere(o, f), true
 	}
+	if clue := o.Case.Clue; clue != nil {
+		f.summary, f.steps = "The setting signs in. "+clue.Says, []Fix{{Do: clue.Do}}
+		if strings.HasPrefix(o.Case.Setting.Value.Shape().Hint, "-") {
+			f.evidence = append(f.evidence, Evidence{FromShape, "the value begins with a hyphen, which command lines take for an option", o.Case.Setting.Origin})
+		}
+	}
 	return f, true
-}
-
-// accessed says what the resource made of the token.
-func accessed(o *Observations, f finding, token *entra.Token) finding {
-	if o.AccessErr != nil {
-		f.verdict, f.confidence = Inconclusive, Possible
-		f.summary = "The setting signs in; the resource could not be asked: " + o.AccessErr.Error()
-		return f
-	}
-	access := o.Access
-	source := access.Method + " " + access.URL
-	switch {
-	case access.Status < 300:
-		f.summary = "The setting signs in, and the resource lets it in."
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d", access.Status), source})
-	case access.Status == 403:
-		f.verdict, f.cause, f.summary = Broken, "permission-missing", ""
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP 403 %s", access.Code), source}, roles(token))
-	default:
-		f.verdict, f.confidence = Inconclusive, Possible
-		f.summary = fmt.Sprintf("The setting signs in; the resource answers HTTP %d %s, which is not about permission.", access.Status, access.Code)
-		f.evidence = append(f.evidence, Evidence{FromProbe, fmt.Sprintf("HTTP %d %s", access.Status, access.Code), source})
-	}
-	return f
-}
-
-func roles(token *entra.Token) Evidence {
-	says := "the token carries no application permission at all"
-	if len(token.Roles) > 0 {
-		says = "the token carries only: " + strings.Join(token.Roles, ", ")
-	}
-	return Evidence{FromProbe, says, "roles claim of the token"}
 }
 
 // seenElsewhere: an error was seen, yet the setting works.
@@ -165,7 +144,12 @@ func seenElsewhere(o *Observations, f finding) finding {
 		return f
 	}
 	if !aboutSecret(*seen) {
-		f.summary = "The setting signs in now; the error given is not about its secret."
+		return seenOtherwise(o, f)
+	}
+	if other, ok := o.otherValue(); ok {
+		f.summary = "The setting signs in; the error names its app, for which " + other + " holds another value."
+		f.also = []Also{{"environment-drift", Possible}, {"stale-consumer", Possible}}
+		f.unknown = []Unknown{{"stale-consumer", "the error does not say which of the values the process sent", "look which of the files the process reads, and when it was started"}}
 		return f
 	}
 	f.verdict, f.cause, f.confidence, f.summary = Broken, "stale-consumer", Likely, ""
@@ -188,11 +172,65 @@ func seenElsewhere(o *Observations, f finding) finding {
 	return f
 }
 
+// aboutTenant knows the codes that name the tenant that was asked for.
+func aboutTenant(code int) bool { return code == 90002 || code == 900023 || code == 900021 }
+
+// namesTenant reports whether a text holds a tenant and not what somebody put
+// in its place before showing it.
+func namesTenant(text string) bool {
+	lower := strings.ToLower(text)
+	return text != "" && !strings.Contains(lower, "redacted") && strings.Trim(lower, "x*-.") != ""
+}
+
+// otherValue returns where the same app stands with another value in this run.
+func (o *Observations) otherValue() (origin string, ok bool) {
+	own := o.Case.Setting
+	i := slices.IndexFunc(o.Case.Known, func(s entra.Setting) bool {
+		return entra.SameGUID(s.ClientID, own.ClientID) && !s.Value.Equal(own.Value)
+	})
+	if i < 0 {
+		return "", false
+	}
+	return o.Case.Known[i].Origin, true
+}
+
+// seenOtherwise: the error is not about the secret. What its code says of
+// permission, policy or the request holds all the same: the app asks for
+// another resource, for a user, or from another place than this sign-in.
+func seenOtherwise(o *Observations, f finding) finding {
+	seen := *o.Case.Seen
+	if aboutTenant(seen.Code) && namesTenant(seen.Tenant) && !entra.SameGUID(seen.Tenant, o.Case.Setting.TenantID) && !entra.SameGUID(seen.Tenant, o.tenant()) {
+		f.verdict, f.cause, f.confidence = Broken, "environment-drift", Likely
+		f.summary = fmt.Sprintf("This setting works; the error comes from a process that signs in to tenant %q.", seen.Tenant)
+		f.evidence = append(f.evidence, Evidence{FromFile, fmt.Sprintf("the error names tenant %q", seen.Tenant), "the error given"})
+		return f
+	}
+	cause, named := causeOfCode(seen.Code)
+	info, _ := Lookup(cause)
+	if !named || info.Family != PermissionFamily && info.Family != RequestFamily {
+		f.summary = "The setting signs in now; the error given is not about its secret."
+		if entry, known := aadsts.Lookup(seen.Code); known {
+			f.summary += " It means: " + entry.Cause
+			f.steps = []Fix{{Do: entry.Remedy}}
+		}
+		return f
+	}
+	f.verdict, f.cause, f.confidence = Broken, cause, Likely
+	f.summary = info.Says + " The setting itself signs in."
+	f.evidence = append(f.evidence, Evidence{FromFile, fmt.Sprintf("the error given is AADSTS%d", seen.Code), "the error given"})
+	f.unknown = []Unknown{{cause, "this sign-in asks for " + o.Case.Scope + " as the app itself, and is let in: the app that printed the error asks for another resource, for a user, or from another place", "name the app's own scope with --scope, or give its request to credsmith request"}}
+	return f
+}
+
 // aboutSecret reports whether a failure is a refusal of the secret.
 func aboutSecret(f aadsts.Failure) bool {
-	switch f.Code {
+	return secretCode(f.Code) || f.Code == 0 && f.OAuthError == "invalid_client"
+}
+
+func secretCode(code int) bool {
+	switch code {
 	case 7000215, 7000222, 50012, 70002:
 		return true
 	}
-	return f.Code == 0 && f.OAuthError == "invalid_client"
+	return false
 }

@@ -56,8 +56,9 @@ func nextFault(a Attempt) []Also {
 	switch a.code() {
 	case 7000222:
 		return []Also{{"secret-expired", Confirmed}} // the value as it is was not even known
-	case 53003:
-		return []Also{{"conditional-access", Confirmed}}
+	}
+	if cause, ok := causeOfCode(a.code()); ok && (secretTaken(a.code()) || scopeRefused(a.code())) {
+		return []Also{{cause, Confirmed}}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/token"
+	"github.com/credsmith/credsmith/internal/try"
 	"github.com/credsmith/credsmith/internal/wire"
 )
 
@@ -28,7 +29,8 @@ type bench struct {
 	lab     *entralab.Lab
 	app     entralab.App
 	records *memory
-	tokens  int // token requests that reached the lab
+	tokens  int    // token requests that reached the lab
+	address string // to try the token on; "" for the service's own
 }
 
 // inLab runs a test in a synctest bubble with a lab of its own.
@@ -86,7 +88,14 @@ func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
 func (b *bench) run(c diagnose.Case, withDirectory bool) diagnose.Report {
 	b.Helper()
 	client := wire.Wrap(b)
-	m := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Records: b.records, Pace: time.Second, Resource: graph.Resource{Origin: b.lab.GraphURL(), HTTP: client}}
+	m := diagnose.Means{SignIn: token.New(c.Setting.Authority, client), Records: b.records, Pace: time.Second}
+	if c.Try != "" {
+		target, err := try.Parse(c.Try, b.address, try.Place{Authority: c.Setting.Authority, Graph: b.lab.GraphURL()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Resource = try.Resource{Target: target, HTTP: client}
+	}
 	if withDirectory {
 		op := b.lab.Operator()
 		plain := wire.Wrap(b.lab.Transport())
@@ -356,13 +365,18 @@ func TestSeenError(t *testing.T) {
 		b.expect(b.run(b.ask(seen(7000222, b.app.ClientID, now.Add(2*old))), true), "working - confirmed")
 		b.expect(b.run(b.ask(seen(7000215, b.app.ClientID, now.Add(old+time.Minute))), true), "broken secret-propagating likely")
 		b.expect(b.run(b.ask(seen(7000215, "11111111-2222-4333-8444-555555555555", now)), true), "broken environment-drift confirmed")
-		b.expect(b.run(b.ask(seen(500011, b.app.ClientID, now)), true), "working - confirmed")
+		b.expect(b.run(b.ask(seen(500011, b.app.ClientID, now)), true), "broken resource-unknown likely")
+		b.expect(b.run(b.ask(seen(65001, b.app.ClientID, now)), true), "broken consent-missing likely")
+		b.expect(b.run(b.ask(seen(50105, "", now)), true), "broken assignment-required likely")
+		b.expect(b.run(b.ask(seen(53003, "", now)), false), "broken conditional-access likely")
+		b.expect(b.run(b.ask(seen(700016, b.app.ClientID, now)), true), "working - confirmed")
+		b.expect(b.run(b.ask(seen(90033, b.app.ClientID, now)), true), "working - confirmed")
 	})
 }
 
 func TestPermission(t *testing.T) {
 	inLab(t, func(b *bench) {
-		try := func(c *diagnose.Case) { c.Try = b.lab.GraphURL() + "/v1.0/applications?$top=1" }
+		try := func(c *diagnose.Case) { c.Try = entra.ServiceGraph }
 		b.expect(b.run(b.ask(try), false), "broken permission-missing confirmed")
 		reader, err := b.lab.AddApp(entralab.AppSpec{DisplayName: "reader", Permissions: []string{"Application.Read.All"}, Secrets: []entralab.SecretSpec{{}}})
 		if err != nil {

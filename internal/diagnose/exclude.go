@@ -18,6 +18,9 @@ type exclusion struct {
 // the finding names, also as possible, is never among them.
 func exclusions(o *Observations, f finding) []Exclusion {
 	found := []Exclusion{}
+	if o.Case.Alone {
+		return found
+	}
 	if f.verdict == Inconclusive && len(o.Attempts) == 0 && !o.Case.Offline {
 		return found
 	}
@@ -43,7 +46,7 @@ var tests = []exclusion{
 		case a.code() == 7000215:
 			return "an expired secret is answered with AADSTS7000222"
 		}
-		return ""
+		return unlessAccepted(o, "")
 	}},
 	{"secret-deleted", func(o *Observations) string {
 		if c, live := o.hintedLive(); live {
@@ -141,6 +144,12 @@ func ifRefused(o *Observations, holds bool, because string) string {
 func unlessAccepted(o *Observations, otherwise string) string {
 	if _, ok := o.success(AsIs); ok {
 		return "a token was issued"
+	}
+	if a, ok := o.success(Rescoped); ok {
+		return "a token was issued for " + a.Request.Scope
+	}
+	if a, _ := o.first(AsIs); secretTaken(a.code()) {
+		return fmt.Sprintf("AADSTS%d is answered only once the secret has been accepted", a.code())
 	}
 	return otherwise
 }

@@ -63,7 +63,8 @@ func (o *Observations) slipsOpen() bool {
 }
 
 // slipFound reports whether undoing a slip led to an answer only a right
-// value gets: a token, or "expired" where the value as it is was "invalid".
+// value gets: a token, "expired" where the value as it is was "invalid", or a
+// refusal that comes after the value was looked at.
 func (o *Observations) slipFound() bool {
 	_, found := o.slipOf()
 	return found
@@ -72,7 +73,8 @@ func (o *Observations) slipFound() bool {
 func (o *Observations) slipOf() (Attempt, bool) {
 	before := o.refusedCode()
 	for _, a := range o.Attempts {
-		if a.Purpose == Corrected && (a.accepted() || a.code() == 7000222 && before == 7000215 || a.code() == 53003) {
+		later := a.code() == 7000222 && before == 7000215 || secretTaken(a.code()) || aboutValue(before) && scopeRefused(a.code())
+		if a.Purpose == Corrected && (a.accepted() || later) {
 			return a, true
 		}
 	}

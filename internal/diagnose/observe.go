@@ -23,18 +23,26 @@ const DefaultMaxTries = 12
 
 // Case is a question put to the doctor.
 type Case struct {
-	Setting      entra.Setting
-	Fingerprint  string          // of the setting's value
-	Scope        string          // such as https://graph.microsoft.com/.default
-	Seen         *aadsts.Failure // the error that the user saw; nil if none was given
-	Captured     *Captured       // the request that failed; nil if none was given
-	KnownTenants []string        // other tenants the app may live in
-	Known        []entra.Setting // other settings of the same run; those of another authority are never sent
-	Try          string          // address to use the token on; "" for none
-	Watch        time.Duration   // how long to watch a value that may be spreading; 0 for the default
-	MaxTries     int             // token requests at most; 0 for DefaultMaxTries
-	Offline      bool            // ask nobody
+	Setting     entra.Setting
+	Fingerprint string // of the setting's value
+	// AuthorityPath is what stands behind the host in the authority as it is
+	// configured, without slashes at its ends; sign-ins here go to the host.
+	AuthorityPath string
+	Scope         string          // such as https://graph.microsoft.com/.default
+	Seen          *aadsts.Failure // the error that the user saw; nil if none was given
+	Clue          *Clue           // what a text without code or OAuth error says; nil if none was given
+	Alone         bool            // there is no setting: Seen or Clue is all
+	Captured      *Captured       // the request that failed; nil if none was given
+	KnownTenants  []string        // other tenants the app may live in
+	Known         []entra.Setting // other settings of the same run; those of another authority are never sent
+	Try           entra.Service   // where to use the token; "" for nowhere
+	Watch         time.Duration   // how long to watch a value that may be spreading; 0 for the default
+	MaxTries      int             // token requests at most; 0 for DefaultMaxTries
+	Offline       bool            // ask nobody
 }
+
+// Clue is the reading of an error text that lost code and OAuth error.
+type Clue struct{ Says, Do string }
 
 // Captured is a request that failed, and what a linter says of it.
 type Captured struct {
@@ -63,6 +71,7 @@ const (
 	OtherCopy     Purpose = "other-copy"         // another copy of the setting, with its own value
 	ValueAbroad   Purpose = "other-tenant-value" // a refused value at another tenant that may have the app
 	Reshaped      Purpose = "reshaped"           // a captured request's parameters, sent as they should be
+	Rescoped      Purpose = "rescoped"           // with the scope that may have been meant
 )
 
 // Attempt is a token request and what came of it. One of Answer and Err is set.
@@ -122,6 +131,7 @@ type Directory struct {
 	Searched   bool        // all apps were searched for the value's hint
 	Holders    []entra.App // other apps that have a credential with the value's hint
 	SearchErr  error
+	Activity   *Activity // nil until it was asked for
 }
 
 // Observations is all that is known of a case at some point.

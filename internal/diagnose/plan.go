@@ -17,7 +17,8 @@ const (
 	Send     Kind = "send"     // send Attempt
 	Look     Kind = "look"     // ask the directory for the app and its changes
 	Search   Kind = "search"   // search the directory for apps with the value's Hint
-	Use      Kind = "use"      // use Token on the case's address
+	Use      Kind = "use"      // use Token on the case's resource
+	Gather   Kind = "gather"   // ask the logs and policies about the app
 )
 
 // Experiment is the next thing to find out.
@@ -50,12 +51,12 @@ const (
 // when nothing is left to find out. It is pure: the same observations give the
 // same experiment.
 func Next(o *Observations) (Experiment, bool) {
-	if o.Case.Offline {
+	if o.Case.Offline || o.Case.Alone {
 		return Experiment{}, false
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
-		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askDirectory, askCleanIDs, askTrueClientID,
-		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource,
+		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askRescoped, askDirectory, askCleanIDs, askTrueClientID,
+		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource, askUse,
 	} {
 		e, ok := question(o)
 		if !ok || e.Kind == Send && o.triesLeft() <= 0 {
@@ -231,7 +232,17 @@ func appUnknown(code int) bool { return code == 700016 || code == 70001 || code 
 // pastLookup knows the codes that come only after the app has been found.
 func pastLookup(code int) bool {
 	switch code {
-	case 7000215, 7000222, 7000112, 53003, 500011, 50012:
+	case 7000215, 7000222, 7000112, 500011, 50012:
+		return true
+	}
+	return secretTaken(code)
+}
+
+// secretTaken knows the codes that come only after the secret was accepted:
+// those of roles, consent and policies.
+func secretTaken(code int) bool {
+	switch code {
+	case 53003, 53000, 530032, 501051, 50105, 65001:
 		return true
 	}
 	return false

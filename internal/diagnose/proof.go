@@ -54,18 +54,27 @@ var proofs = map[Cause]Proof{
 	"body-not-form":         {"The captured request is refused, its parameters as a form are accepted.", "A linter sees it.", beside("parameter-missing", "The body is a form that lacks one.")},
 	"parameter-missing":     {"AADSTS900144 names it.", "", beside("body-not-form", "The body holds it, in another format.")},
 	"grant-type-wrong":      {"AADSTS70003.", "", beside("parameter-missing", "No grant_type arrives.")},
-	"scope-malformed":       {"AADSTS1002012 or 70011.", "", beside("resource-unknown", "The form is right, the resource is not there.")},
+	"scope-malformed":       {"AADSTS1002012 or 70011; or the token is for another resource than the one used.", "", beside("resource-unknown", "The form is right, the resource is not there.")},
 	"resource-unknown":      {"AADSTS500011.", "", beside("scope-malformed", "The form is refused before the resource is looked up.")},
 	"secret-not-encoded":    {"The captured request is refused, the same encoded is accepted.", "A linter sees raw + % or &.", beside("secret-encoded", "One encoding too many, not too few.")},
 	"endpoint-wrong":        {"AADSTS900561, or the captured request works at the right address.", "A linter sees it.", beside("body-not-form", "Address and method are right.")},
 	"secret-missing":        {"AADSTS7000216 or 7000218.", "", beside("secret-empty", "The setting itself is empty.")},
 	"credential-kind-wrong": {"AADSTS700025 and the like.", "", beside("secret-missing", "No credential arrives.")},
 
-	"permission-missing":  {"A token is issued and the resource answers 403.", "", beside("assignment-required", "No token is issued.")},
-	"consent-missing":     {"AADSTS65001 and the like.", "", beside("permission-missing", "A token is issued.")},
-	"assignment-required": {"AADSTS501051.", "", beside("consent-missing", "The answer names consent.")},
-	"conditional-access":  {"AADSTS53003.", "", beside("app-disabled", "AADSTS7000112.")},
-	"secret-use-blocked":  {"", "The app management policy forbids new secrets. Sign-in has no code for it, so doctor does not name it yet.", beside("secret-expired", "AADSTS7000222: an old secret ended.")},
+	"permission-missing": {"A token is issued and the resource answers 403 to it, or the token lacks the one role that the resource needs.", "A mailbox refuses a token that has the role.", []Neighbour{
+		{"assignment-required", "No token is issued."},
+		{"tenant-wrong", "The resource names another tenant that it trusts."},
+		{"scope-malformed", "The token is for another resource."}}},
+	"consent-missing": {"AADSTS65001 and the like.", "The setting signs in, and the error given says so.", []Neighbour{
+		{"permission-missing", "A token is issued, and the resource refuses it."},
+		{"assignment-required", "The answer names a role that is not assigned."}}},
+	"assignment-required": {"AADSTS501051 or 50105.", "The setting signs in for another resource, and the error given says so.", []Neighbour{
+		{"consent-missing", "The answer names consent."},
+		{"permission-missing", "A token is issued, and the resource refuses it."}}},
+	"conditional-access": {"AADSTS53003 and the like.", "The setting signs in from here, and the error given says so.", []Neighbour{
+		{"app-disabled", "AADSTS7000112."},
+		{"assignment-required", "AADSTS501051: the code names a role."}}},
+	"secret-use-blocked": {"The secret is refused, no secret of the app is valid, and the app management policy forbids a new one. Sign-in has no code of its own for it.", "The policy exempts some people.", beside("secret-expired", "The policy lets a new secret be added, or another secret is valid.")},
 
 	"throttled":           {"HTTP 429 or AADSTS50196.", "", beside("service-unavailable", "HTTP 5xx.")},
 	"service-unavailable": {"HTTP 5xx or a passing code.", "", beside("throttled", "HTTP 429.")},

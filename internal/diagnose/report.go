@@ -142,12 +142,9 @@ func errorFacts(f *aadsts.Failure, status int) *ErrorFacts {
 // fixes fills the holes of a cause's steps. Ids go into command lines only
 // when they are ids: a malformed one stays a placeholder.
 func fixes(o *Observations, f finding) []Fix {
-	info, ok := Lookup(f.cause)
-	if !ok {
-		return []Fix{}
-	}
+	info, _ := Lookup(f.cause) // without a cause the finding's own steps are all
 	s := o.Case.Setting
-	clientID, app := s.ClientID, "<app name>"
+	clientID, app, objectID := s.ClientID, "<app name>", f.app.ObjectID
 	if f.app.ClientID != "" {
 		clientID = f.app.ClientID
 	}
@@ -159,11 +156,15 @@ func fixes(o *Observations, f finding) []Fix {
 	}
 	holes := strings.NewReplacer(
 		"{client_id}", guidOr(clientID, "<client-id>"), "{tenant}", s.TenantID, "{authority}", s.Authority,
-		"{app}", quotable(app), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
+		"{app}", quotable(app), "{object_id}", guidOr(objectID, "<object-id>"), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
-	todo := append(slices.Clone(f.steps), info.Fix...)
+	todo := slices.Clone(f.steps)
+	if !f.stepsAlone {
+		todo = append(todo, info.Fix...)
+	}
 	for _, also := range f.also { // the next faults of the chain
-		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed {
+		// Where secrets are forbidden, what else is wrong with one is idle.
+		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed && f.cause != blocked {
 			todo = slices.DeleteFunc(append(todo[:len(todo):len(todo)], next.Fix...), func(s Fix) bool { return s == prove })
 			todo = append(todo, prove)
 		}

@@ -29,11 +29,25 @@ type Reader interface {
 	Changes(ctx context.Context, app entra.App) ([]entra.Change, error)
 	// WithHint returns the apps that have a credential with that hint.
 	WithHint(ctx context.Context, hint string) ([]entra.App, error)
+	// SignIns returns what the log shows of an app's own sign-ins.
+	SignIns(ctx context.Context, app entra.App, since, until time.Time) (entra.SignIns, error)
+	// LastUses returns the last sign-in with each credential, by key id in lower
+	// case, as far as the report has it.
+	LastUses(ctx context.Context, app entra.App) (map[string]time.Time, error)
+	// SecretPolicy returns what restricts new secrets of an app.
+	SecretPolicy(ctx context.Context, app entra.App) (entra.SecretPolicy, error)
+	// Grants returns the application permissions that were consented to for an
+	// app, Consents the delegated ones.
+	Grants(ctx context.Context, app entra.App) ([]entra.Grant, error)
+	Consents(ctx context.Context, app entra.App) ([]entra.Grant, error)
 }
 
-// Resource uses a token once.
+// Resource is what a token is tried on.
 type Resource interface {
-	Use(ctx context.Context, token entra.Token, address string) (entra.Access, error)
+	// Use sends the token in one request at most, and only to a host that the
+	// token is for. What the resource answers is no error; errors are
+	// *entra.Unreachable or the context's.
+	Use(ctx context.Context, token entra.Token) (entra.Access, error)
 }
 
 // Records is credsmith's memory of values it saw accepted.
@@ -120,6 +134,8 @@ func (o *Observations) observe(ctx context.Context, e Experiment, m Means) error
 		o.look(ctx, m.Reader)
 	case Search:
 		o.search(ctx, e.Hint, m.Reader)
+	case Gather:
+		o.gather(ctx, m.Reader)
 	case Use:
 		return o.use(ctx, e, m.Resource)
 	}
@@ -135,21 +151,13 @@ func answerOf(a entra.Answer, err error) *entra.Answer {
 
 var errNoOperator = errors.New("no operator identity is given")
 
-// use asks the resource, and a busy one again.
+// use asks the resource once, also when it is busy.
 func (o *Observations) use(ctx context.Context, e Experiment, r Resource) error {
-	for repeats := 0; ; repeats++ {
-		access, err := r.Use(ctx, *e.Token, o.Case.Try)
-		if busy := err == nil && (access.Status == 429 || access.Status >= 500); busy && repeats < maxRepeats {
-			if err := pause(ctx, pauseFor(nil, repeats), false); err != nil {
-				return err
-			}
-			continue
-		}
-		if o.AccessErr = err; err == nil {
-			o.Access = &access
-		}
-		return context.Cause(ctx)
+	access, err := r.Use(ctx, *e.Token)
+	if o.AccessErr = err; err == nil {
+		o.Access = &access
 	}
+	return context.Cause(ctx)
 }
 
 // absenceLooks is how often a directory has to say that something is not there

@@ -10,6 +10,7 @@ import (
 
 	"github.com/credsmith/credsmith/entralab"
 	"github.com/credsmith/credsmith/internal/diagnose"
+	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/secret"
 )
 
@@ -190,10 +191,25 @@ func scenarios() map[string]scenario {
 		"wrong tenant": changed("tenant-wrong", true, true, func(s *stage, c *diagnose.Case) {
 			c.Setting.TenantID, c.KnownTenants = s.lab.OtherTenantID(), []string{s.app.TenantID}
 		}),
-		"scope":    changed("scope-malformed", true, true, func(s *stage, c *diagnose.Case) { c.Scope = "https://graph.microsoft.com/User.Read" }),
-		"resource": changed("resource-unknown", true, true, func(s *stage, c *diagnose.Case) { c.Scope = "https://nowhere.example/.default" }),
+		"scope": changed("scope-malformed", true, true, func(s *stage, c *diagnose.Case) {
+			c.Scope = pick(s.draw, "https://graph.microsoft.com/User.Read", "https://graph.microsoft.com", "User.Read", ".default", "openid profile", "https://vault.azure.net/", "https://graph.microsoft.com/User.Read https://graph.microsoft.com/Mail.Send")
+		}),
+		"resource": changed("resource-unknown", true, true, func(s *stage, c *diagnose.Case) {
+			c.Scope = pick(s.draw, "https://nowhere.example/.default", "https://graph.microsoft.us/.default", "https://graph.windows.net/.default", "graph.microsoft.com/.default", "api://"+guidText(s.draw)+"/.default")
+		}),
+		"newline and scope": changed("secret-whitespace", true, true, func(s *stage, c *diagnose.Case) {
+			c.Setting.Value, c.Scope = secret.New(s.value()+"\n"), "https://graph.microsoft.com/User.Read"
+		}),
+		"of another audience": changed("scope-malformed", true, true, func(_ *stage, c *diagnose.Case) {
+			c.Try, c.Scope = entra.ServiceGraph, "https://vault.azure.net/.default"
+		}),
+		"not assigned": changed("assignment-required", true, true, func(s *stage, c *diagnose.Case) {
+			api := s.register("api", -s.someAge())
+			s.patchPrincipal(api, `{"appRoleAssignmentRequired":true}`)
+			c.Scope = api.ClientID + "/.default"
+		}),
 		"permission": changed("permission-missing", true, true, func(s *stage, c *diagnose.Case) {
-			c.Try = s.lab.GraphURL() + "/v1.0/applications?$top=1"
+			c.Try = entra.ServiceGraph
 		}),
 		"disabled": changed("app-disabled", true, true, func(s *stage, _ *diagnose.Case) {
 			s.portal(`{"action":"` + pick(s.draw, "disable-app", "deactivate-app") + `","app":"` + s.app.ObjectID + `"}`)

@@ -25,7 +25,7 @@ const (
 // Place is one setting in one place.
 type Place struct {
 	Origin      string // file:line:column
-	Environment string // production, staging, ... or "" when unknown
+	Environment string // prod, staging, ... (one name each) or "" when unknown
 	TenantID    string // as written; "" when missing or a reference
 	ClientID    string
 	Fingerprint string // of the value; "" when there is none to compare
@@ -38,6 +38,7 @@ type App struct {
 	ClientID string    `json:"client_id"` // "" for places that name no client id
 	Places   []PlaceIn `json:"places"`
 	Drift    []Finding `json:"drift"`
+	Notes    []string  `json:"notes"` // what is no drift, and good to know before a rotation
 }
 
 // PlaceIn is a place in JSON.
@@ -57,7 +58,7 @@ type Finding struct {
 // Compare groups places by app, in the order in which apps come first, and
 // says what has come apart.
 func Compare(places []Place) []App {
-	byApp, holders := map[string][]Place{}, map[string][]string{}
+	byApp, holders := map[string][]Place{}, map[string][]holder{}
 	var order []string
 	for _, p := range places {
 		id := strings.ToLower(entra.CleanIdentifier(p.ClientID))
@@ -65,19 +66,24 @@ func Compare(places []Place) []App {
 			order = append(order, id)
 		}
 		byApp[id] = append(byApp[id], p)
-		if p.Fingerprint != "" && id != "" && !slices.Contains(holders[p.Fingerprint], id) {
-			holders[p.Fingerprint] = append(holders[p.Fingerprint], id)
+	}
+	for _, id := range order {
+		for _, places := range split(byApp[id], func(p Place) string { return p.Fingerprint }) {
+			if print := places[0].Fingerprint; print != "" && id != "" {
+				holders[print] = append(holders[print], holder{id, environments(places)})
+			}
 		}
 	}
 	apps := make([]App, 0, len(order))
 	for _, id := range order {
 		own := byApp[id]
-		app := App{ClientID: id, Drift: []Finding{}}
+		app := App{ClientID: id, Drift: []Finding{}, Notes: []string{}}
 		for _, p := range own {
 			app.Places = append(app.Places, PlaceIn{p.Origin, p.Environment, p.Fingerprint, p.TenantID})
 		}
 		if id != "" {
 			app.Drift = append(app.Drift, slices.Concat(missed(own), tenants(own), shared(id, own, holders))...)
+			app.Notes = append(app.Notes, together(own)...)
 		}
 		app.Drift = append(app.Drift, pinned(own)...)
 		apps = append(apps, app)
@@ -161,22 +167,43 @@ func tenants(all []Place) []Finding {
 	return found
 }
 
+// holder is an app that holds a value, and in which environments.
+type holder struct{ id, environments string }
+
+// String names the app, and where it holds the value if that is known.
+func (h holder) String() string {
+	if h.environments == "" {
+		return h.id
+	}
+	return h.id + " (" + h.environments + ")"
+}
+
+func environments(places []Place) string {
+	var all []string
+	for _, p := range places {
+		if p.Environment != "" && !slices.Contains(all, p.Environment) {
+			all = append(all, p.Environment)
+		}
+	}
+	return list(all)
+}
+
 // shared finds values that other apps hold too, and values of production that
 // another environment has.
-func shared(id string, own []Place, holders map[string][]string) []Finding {
+func shared(id string, own []Place, holders map[string][]holder) []Finding {
 	var found []Finding
 	for _, places := range split(own, func(p Place) string { return p.Fingerprint }) {
 		print := places[0].Fingerprint
 		if print == "" {
 			continue
 		}
-		if others := slices.DeleteFunc(slices.Clone(holders[print]), func(other string) bool { return other == id }); len(others) > 0 {
-			found = append(found, Finding{SharedValue, fmt.Sprintf("%s %s the value of app %s too: a secret belongs to one app, so one of them cannot sign in", origins(places), plural(places, "holds", "hold"), list(others))})
+		if all := holders[print]; len(all) > 1 {
+			found = append(found, Finding{SharedValue, fmt.Sprintf("%s %s the value that stands with app %s too: a secret belongs to one app, so the others cannot sign in with it", origins(places), plural(places, "holds", "hold"), others(all, id))})
 		}
-		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "production" })
-		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "production" || p.Environment == "" })
+		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "prod" })
+		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "prod" || p.Environment == "" })
 		if production && len(outside) > 0 {
-			found = append(found, Finding{SharedValue, fmt.Sprintf("production's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
+			found = append(found, Finding{SharedValue, fmt.Sprintf("prod's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
 		}
 	}
 	return found
@@ -203,6 +230,34 @@ func split(all []Place, key func(Place) string) [][]Place {
 		groups[i] = append(groups[i], p)
 	}
 	return groups
+}
+
+// together tells which places hold one value: they change as one.
+func together(own []Place) []string {
+	var notes []string
+	for _, places := range split(own, func(p Place) string { return p.Fingerprint }) {
+		if len(places) > 1 && places[0].Fingerprint != "" {
+			notes = append(notes, fmt.Sprintf("%s hold %s: a rotation must reach each of them", origins(places), short(places[0])))
+		}
+	}
+	return notes
+}
+
+// others names the apps but one, however many hold the value.
+func others(all []holder, id string) string {
+	var names []string
+	for _, h := range all {
+		if h.id != id {
+			names = append(names, h.String())
+		}
+		if len(names) == shownPlaces {
+			break
+		}
+	}
+	if extra := len(all) - 1 - len(names); extra > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), extra)
+	}
+	return strings.Join(names, ", ")
 }
 
 // shownPlaces is how many places a sentence names.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/credsmith/credsmith/internal/drift"
 )
@@ -41,14 +42,16 @@ func TestCompare(t *testing.T) {
 		{"all alike", "a - home c1 v1\nb - home c1 v1", ""},
 		{"one of three", "a - home c1 v1\nb - home c1 v2\nc - home c1 v1", "c1 one-place-missed b holds value v2 while a, c hold value v1: if one rotation was to reach all, it missed a place"},
 		{"case and braces of ids do not count", "a - home C1 v1\nb - home {c1} v2", "c1 one-place-missed b holds value v2 while a holds value v1: if one rotation was to reach all, it missed a place"},
-		{"each environment has its own", "a production home c1 v1\nb staging home c1 v2\nc production home c1 v1", ""},
-		{"missed within production", "a production home c1 v1\nb staging home c1 v2\nc production home c1 v3\nd production home c1 v3", "c1 one-place-missed a holds value v1 while c, d hold value v3: if one rotation was to reach all, it missed a place"},
-		{"unknown environment against production", "a production home c1 v1\nb - home c1 v2", "c1 one-place-missed b holds value v2 while a holds value v1: if one rotation was to reach all, it missed a place"},
-		{"one value for all environments but one", "a test home c1 v1\nb staging home c1 v1\nc production home c1 v2", "c1 one-place-missed c holds value v2 while a, b hold value v1: if one rotation was to reach all, it missed a place"},
-		{"production and staging share", "a production home c1 v1\nb staging home c1 v1", "c1 shared-value production's value stands in b (staging) too: give each environment a secret of its own"},
+		{"each environment has its own", "a prod home c1 v1\nb staging home c1 v2\nc prod home c1 v1", ""},
+		{"missed within production", "a prod home c1 v1\nb staging home c1 v2\nc prod home c1 v3\nd prod home c1 v3", "c1 one-place-missed a holds value v1 while c, d hold value v3: if one rotation was to reach all, it missed a place"},
+		{"unknown environment against production", "a prod home c1 v1\nb - home c1 v2", "c1 one-place-missed b holds value v2 while a holds value v1: if one rotation was to reach all, it missed a place"},
+		{"one value for all environments but one", "a test home c1 v1\nb staging home c1 v1\nc prod home c1 v2", "c1 one-place-missed c holds value v2 while a, b hold value v1: if one rotation was to reach all, it missed a place"},
+		{"production and staging share", "a prod home c1 v1\nb staging home c1 v1", "c1 shared-value prod's value stands in b (staging) too: give each environment a secret of its own"},
 		{"test and staging share", "a test home c1 v1\nb staging home c1 v1", ""},
 		{"two apps share", "a - home c1 v1\nb - home c2 v1",
-			"c1 shared-value a holds the value of app c2 too: a secret belongs to one app, so one of them cannot sign in\nc2 shared-value b holds the value of app c1 too: a secret belongs to one app, so one of them cannot sign in"},
+			"c1 shared-value a holds the value that stands with app c2 too: a secret belongs to one app, so the others cannot sign in with it\nc2 shared-value b holds the value that stands with app c1 too: a secret belongs to one app, so the others cannot sign in with it"},
+		{"staging's value in production", "a prod home c1 v1\nb staging home c2 v1",
+			"c1 shared-value a holds the value that stands with app c2 (staging) too: a secret belongs to one app, so the others cannot sign in with it\nc2 shared-value b holds the value that stands with app c1 (prod) too: a secret belongs to one app, so the others cannot sign in with it"},
 		{"tenants", "a - home c1 v1\nb - " + other + " c1 v1", "c1 tenant-differs one app, different tenants: " + home + " in a; " + other + " in b"},
 		{"domain and GUID cannot be compared", "a - home c1 v1\nb - contoso.com c1 v1", ""},
 		{"a reference has no tenant", "a - home c1 v1\nb - - c1 v1", ""},
@@ -74,10 +77,46 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestManyShare: 20,000 apps that share one value are compared in the time of
+// as many that do not.
+func TestManyShare(t *testing.T) {
+	t.Parallel()
+	all := make([]drift.Place, 20_000)
+	for i := range all {
+		all[i] = drift.Place{Origin: "a", TenantID: home, ClientID: fmt.Sprint("c", i), Fingerprint: "v1"}
+	}
+	done := make(chan []drift.App, 1)
+	go func() { done <- drift.Compare(all) }()
+	select {
+	case apps := <-done:
+		want := "a holds the value that stands with app c0, c1, c2, c3 and 19995 more too: a secret belongs to one app, so the others cannot sign in with it"
+		if last := apps[len(apps)-1]; len(last.Drift) != 1 || last.Drift[0].Says != want {
+			t.Errorf("%+v, want %q", last.Drift, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the comparison takes more than 10 s")
+	}
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"a - home c1 v1":                 "",
+		"a - home c1 v1\nb - home c1 v1": "a, b hold value v1: a rotation must reach each of them",
+		"a prod home c1 v1\nb prod home c1 v2\nc prod home c1 v2": "b, c hold value v2: a rotation must reach each of them",
+		"a - home - v1\nb - home - v1":                            "",
+		"a - home c1 -\nb - home c1 -":                            "",
+	} {
+		if got := strings.Join(drift.Compare(places(text))[0].Notes, "; "); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestJSONShape(t *testing.T) {
 	t.Parallel()
 	got, err := json.Marshal(drift.Compare(places("a:1:2 staging home c1 v1")))
-	want := `[{"client_id":"c1","places":[{"origin":"a:1:2","environment":"staging","fingerprint":"v1","tenant_id":"` + home + `"}],"drift":[]}]`
+	want := `[{"client_id":"c1","places":[{"origin":"a:1:2","environment":"staging","fingerprint":"v1","tenant_id":"` + home + `"}],"drift":[],"notes":[]}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s (%v), want %s", got, err, want)
 	}

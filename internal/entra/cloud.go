@@ -13,17 +13,23 @@ type Cloud struct {
 	Authority string // origin of the token service
 	Graph     string // origin of Microsoft Graph
 	Portal    string
-	// VaultSuffix is what the host names of Key Vaults end with.
-	VaultSuffix string
+	ARM       string // origin of Azure Resource Manager
+	Vault     string // domain of the key vaults, each a host in it
+	Outlook   string // origin of Exchange Online, which also serves IMAP and SMTP
+	SMTP      string // host of Exchange Online's submission
 }
 
 // Clouds are the clouds in service. The first is the default.
-// Source: Microsoft, "National clouds".
+// Source: Microsoft, "National clouds"; the mail hosts of the national clouds
+// are recalled, unverified.
 func Clouds() []Cloud {
 	return []Cloud{
-		{"public", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://entra.microsoft.com", "vault.azure.net"},
-		{"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://entra.microsoft.us", "vault.usgovcloudapi.net"},
-		{"china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", "https://entra.microsoftonline.cn", "vault.azure.cn"},
+		{"public", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://entra.microsoft.com",
+			"https://management.azure.com", "vault.azure.net", "https://outlook.office365.com", "smtp.office365.com"},
+		{"usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://entra.microsoft.us",
+			"https://management.usgovcloudapi.net", "vault.usgovcloudapi.net", "https://outlook.office365.us", "smtp.office365.us"},
+		{"china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", "https://entra.microsoftonline.cn",
+			"https://management.chinacloudapi.cn", "vault.azure.cn", "https://partner.outlook.cn", "smtp.partner.outlook.cn"},
 	}
 }
 

@@ -22,8 +22,8 @@ type Rules struct {
 	Unknown string
 }
 
-// SignIns is what the sign-in log says of an app's secrets.
-type SignIns struct {
+// SecretUse is what the sign-in log says of an app's secrets.
+type SecretUse struct {
 	// Last is the last success by key id in lower case; with "" those by a
 	// secret that the log does not name.
 	Last      map[string]time.Time

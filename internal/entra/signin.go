@@ -52,13 +52,51 @@ type Token struct {
 	Expires  time.Time
 }
 
-// Access is what a resource said to a token.
-type Access struct {
-	Method, URL string
-	Status      int
-	Code        string // the resource's error code; "" when it let the token in
-	Message     string
+// Service is a kind of resource that a token can be used on.
+type Service string
+
+// The services.
+const (
+	ServiceGraph    Service = "graph"
+	ServiceKeyVault Service = "keyvault"
+	ServiceARM      Service = "arm"
+	ServiceSMTP     Service = "smtp"
+	ServiceIMAP     Service = "imap"
+)
+
+// Services returns all of them, in the order in which they are listed.
+func Services() []Service {
+	return []Service{ServiceGraph, ServiceKeyVault, ServiceARM, ServiceSMTP, ServiceIMAP}
 }
+
+// Access is what a resource said to a token. Texts of the resource's own are
+// one line each and hold no part of the token.
+type Access struct {
+	Service     Service
+	Method, URL string // the URL without its query
+	Mailbox     string // that SMTP or IMAP was asked for
+
+	// Withheld says why the token was not sent; the resource then said nothing
+	// but, for TrustsOther, whom it trusts.
+	Withheld Withheld
+	Status   int    // of HTTP, or of an SMTP reply; 0 with IMAP
+	Code     string // the resource's error code, "" when it let the token in
+	Inner    string // a closer code within it
+	Message  string
+	TenantID string // the tenant that the resource trusts, if it says so
+	Action   string // what the app may not do, if the resource says so
+	Scope    string // and on what
+	Items    int    // in the listing that was read; -1 if it was none
+}
+
+// Withheld is a reason to keep a token from a resource.
+type Withheld string
+
+// The reasons.
+const (
+	OtherAudience Withheld = "audience" // the token is for another resource
+	TrustsOther   Withheld = "tenant"   // the resource trusts another tenant than the token's
+)
 
 // Obstacle is what keeps a request from being answered as Entra answers.
 type Obstacle string

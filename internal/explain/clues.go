@@ -32,15 +32,27 @@ var clueTable = []clue{
 		remedy:  "Sign in with the same setting to see the code: credsmith doctor",
 	},
 	{
-		pattern:    `(?i)invalid_token_response|OAuth 2\.0 Access Token Response: 401|401 Unauthorized: \[no body\]`,
+		pattern:    `(?i)invalid_token_response|OAuth 2\.0 Access Token Response: 401|\b401 (Unauthorized: )?\[no body\]`,
 		oauthError: "invalid_client", category: "secret_invalid",
 		meaning: "The token endpoint answered 401, and the client (Spring Security) could not read the answer: most often a wrong, removed or expired secret.",
 		remedy:  "Sign in with the same setting to see the code: credsmith doctor",
 	},
 	{
-		pattern:  `535 5\.7\.3 Authentication unsuccessful`,
+		pattern:  `535 5\.7\.3 Authentication unsuccessful|NO AUTHENTICATE failed`,
 		category: "other",
 		meaning:  "Exchange refused the token; that says nothing of the secret. The token's audience, the permission (SMTP.SendAsApp) or the mailbox's access is wrong.",
+		remedy:   "See first whether the app gets a token at all: credsmith doctor",
+	},
+	{
+		pattern:    `cannot fetch token: 401\b|Could not fetch access token for Azure\. (Verify|Status code: (401|invalid_client))|UserErrorLinkedServiceAuthenticationFailed`,
+		oauthError: "invalid_client", category: "secret_invalid",
+		meaning: "The sign-in of the app was refused, and the text lost the answer: most often a wrong, removed or expired secret.",
+		remedy:  "Sign in with the same setting to see the code: credsmith doctor",
+	},
+	{
+		pattern:  `login\.OAuthLogin\(NewTransportWithCode\)|OAuthCallbackError|OAUTH_CALLBACK_ERROR|identity_provider_login_failure`,
+		category: "other",
+		meaning:  "A user came back from the sign-in page, and the step after it failed: the secret may be wrong, or the answer could not be read. The text lost which.",
 		remedy:   "See first whether the app gets a token at all: credsmith doctor",
 	},
 	{

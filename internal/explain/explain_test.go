@@ -51,6 +51,45 @@ func TestRenderings(t *testing.T) {
 	}
 }
 
+// TestLostCode: texts of clients that drop the answer are told apart by what
+// lies behind them; "-" is a text that says nothing at all.
+func TestLostCode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"401 [no body]":               "secret_invalid invalid_client",
+		"401 Unauthorized: [no body]": "secret_invalid invalid_client",
+		"1401 [no body]":              "-",
+		"A01 NO AUTHENTICATE failed.": "other ",
+		"535 5.7.3 Authentication unsuccessful [x.prod.exchangelabs.com]":                                                 "other ",
+		"az: error: argument --password/-p: expected one argument":                                                        "request_shape ",
+		`msg=login.OAuthLogin(NewTransportWithCode) error="oauth2: cannot fetch token: 401 Unauthorized"`:                 "secret_invalid invalid_client",
+		`msg=login.OAuthLogin(NewTransportWithCode) error="invalid character '<'"`:                                        "other ",
+		"oauth2: cannot fetch token: 400 Bad Request":                                                                     "-",
+		"[auth][error] OAuthCallbackError: OAuth Provider returned an error":                                              "other ",
+		"[next-auth][error][OAUTH_CALLBACK_ERROR]":                                                                        "other ",
+		`type="IDENTITY_PROVIDER_LOGIN_ERROR", error="identity_provider_login_failure"`:                                   "other ",
+		"##[error]Could not fetch access token for Azure. Verify if the Service Principal used is valid and not expired.": "secret_invalid invalid_client",
+		"Could not fetch access token for Azure. Status code: invalid_client, status message: ":                           "secret_invalid invalid_client",
+		"Could not fetch access token for Azure. Status code: undefined":                                                  "-",
+		"ErrorCode=UserErrorLinkedServiceAuthenticationFailed":                                                            "secret_invalid invalid_client",
+		"adal: Refresh request failed. Status Code = '401'":                                                               "secret_invalid invalid_client",
+	} {
+		got := "-"
+		if all := explain.Text([]byte(text)); len(all) > 0 {
+			got = all[0].Category + " "
+			if all[0].OAuthError != nil {
+				got += *all[0].OAuthError
+			}
+			if all[0].Code != nil || all[0].Meaning == "" || all[0].Remedy == "" || (all[0].OAuthError != nil) != (len(all[0].Likely) > 0) {
+				t.Errorf("%q: %+v", text, all[0])
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestOnceHoweverOften(t *testing.T) {
 	t.Parallel()
 	line := "AADSTS7000215: Invalid client secret provided. Trace ID: 4d2d9295-f94e-430b-95a6-030b76c95900 Correlation ID: 1fb1be83-8f31-4946-976d-28fc8ae4e69f Timestamp: 2024-03-29 19:20:46Z\n"

@@ -49,7 +49,7 @@ func (c *Client) Changes(ctx context.Context, app entra.App) ([]entra.Change, er
 		read := 0
 		for entry, err := range pages[directoryAudit](ctx, c, "/v1.0/auditLogs/directoryAudits?$top=100&$filter="+url.QueryEscape(filter)) {
 			if err != nil {
-				return changes, err
+				return changes, unseen(ctx, "the audit log", "AuditLog.Read.All", err)
 			}
 			if change, ok := credentialChange(entry); ok {
 				changes = append(changes, change)

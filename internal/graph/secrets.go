@@ -181,145 +181,69 @@ func (c *Client) Owns(ctx context.Context, app entra.App) (bool, error) {
 	return false, nil
 }
 
-// restriction is one rule of an app management policy.
-type restriction struct {
-	Type   string    `json:"restrictionType"`
-	State  string    `json:"state"`
-	Max    string    `json:"maxLifetime"`
-	After  time.Time `json:"restrictForAppsCreatedAfterDateTime"`
-	Exempt any       `json:"excludeActors"`
-}
-
-type restrictions struct {
-	PasswordCredentials []restriction `json:"passwordCredentials"`
-}
-
-// Rules returns what applies to new secrets of an app: the policy assigned to
-// it, else the tenant's default. Apps for personal accounts may have two
-// secrets (Microsoft, "Validation differences by supported account types").
+// Rules returns what applies to new secrets of an app. Apps for personal
+// accounts may have two secrets (Microsoft, "Validation differences by
+// supported account types").
 func (c *Client) Rules(ctx context.Context, app entra.App) (entra.Rules, error) {
 	var rules entra.Rules
 	if strings.Contains(app.Audience, "Personal") {
 		rules.MaxSecrets = 2
 	}
-	found, on, err := c.policyOf(withoutRetries(ctx), app)
+	policy, err := c.secretPolicy(withoutRetries(ctx), app)
 	if err != nil {
-		if kind := entra.RefusedAs(refused(err)); kind == entra.RefusedPermission {
-			rules.Unknown = "whether a policy limits new secrets cannot be seen without Policy.Read.All: the mint itself will show"
-			return rules, nil
+		err = refused(err)
+		if entra.RefusedAs(err) != entra.RefusedPermission {
+			return rules, err
 		}
-		return rules, refused(err)
-	}
-	if found == nil {
+		rules.Unknown = "whether a policy limits new secrets cannot be seen without Policy.Read.All: the mint itself will show"
 		return rules, nil
 	}
-	for _, r := range on {
-		if r.State != "enabled" || !r.After.IsZero() && !app.Created.After(r.After) {
-			continue
-		}
-		switch r.Type {
-		case "passwordAddition":
-			rules.Policy, rules.Forbidden = found.name(), true
-		case "passwordLifetime":
-			d, err := isoDuration(r.Max)
-			if err != nil {
-				rules.Unknown = fmt.Sprintf("policy %s limits the life of secrets to %q, which cannot be read", found.name(), r.Max)
-				continue
-			}
-			rules.Policy, rules.MaxLifetime = found.name(), d
-		}
-		if r.Exempt != nil {
-			rules.Unknown = fmt.Sprintf("policy %s exempts some actors; whether credsmith is one of them cannot be told beforehand", found.name())
+	if !policy.ForbidsNew && policy.MaxLifetime == "" {
+		return rules, nil
+	}
+	rules.Policy, rules.Forbidden = policy.Label(), policy.ForbidsNew
+	if policy.Exempts {
+		rules.Unknown = fmt.Sprintf("policy %s exempts some actors; whether credsmith is one of them cannot be told beforehand", policy.Label())
+	}
+	if policy.MaxLifetime != "" {
+		if rules.MaxLifetime, err = isoDuration(policy.MaxLifetime); err != nil {
+			rules.Unknown = fmt.Sprintf("policy %s limits the life of secrets to %q, which cannot be read", policy.Label(), policy.MaxLifetime)
 		}
 	}
 	return rules, nil
 }
 
-type appManagementPolicy struct {
-	ID                           string       `json:"id"`
-	DisplayName                  string       `json:"displayName"`
-	IsEnabled                    bool         `json:"isEnabled"`
-	Restrictions                 restrictions `json:"restrictions"`
-	ApplicationRestrictions      restrictions `json:"applicationRestrictions"`
-	ServicePrincipalRestrictions restrictions `json:"servicePrincipalRestrictions"`
-}
-
-func (p *appManagementPolicy) name() string {
-	if p.DisplayName != "" {
-		return fmt.Sprintf("%q (%s)", p.DisplayName, p.ID)
-	}
-	return p.ID
-}
-
-// policyOf returns the policy that holds for an app, nil if none does. One of
-// its own replaces the tenant's.
-func (c *Client) policyOf(ctx context.Context, app entra.App) (*appManagementPolicy, []restriction, error) {
-	onApplication := app.ObjectID != ""
-	if onApplication {
-		own, err := first[appManagementPolicy](ctx, c, "/v1.0/applications/"+url.PathEscape(app.ObjectID)+"/appManagementPolicies")
-		if err != nil {
-			return nil, nil, err
-		}
-		if own != nil && own.IsEnabled {
-			return own, own.Restrictions.PasswordCredentials, nil
-		}
-	}
-	var general appManagementPolicy
-	if err := c.get(ctx, "/v1.0/policies/defaultAppManagementPolicy", &general); err != nil {
-		return nil, nil, err
-	}
-	if !general.IsEnabled {
-		return nil, nil, nil
-	}
-	if onApplication {
-		return &general, general.ApplicationRestrictions.PasswordCredentials, nil
-	}
-	return &general, general.ServicePrincipalRestrictions.PasswordCredentials, nil
-}
-
-// signIn is one entry of the beta sign-in log.
-type signIn struct {
-	Created time.Time `json:"createdDateTime"`
-	KeyID   string    `json:"servicePrincipalCredentialKeyId"`
-	Kind    string    `json:"clientCredentialType"`
-	Status  struct {
-		ErrorCode int `json:"errorCode"`
-	} `json:"status"`
-}
-
-// SignIns reads the use of an app's secrets since a time. Only successes tell
+// SecretUse reads the use of an app's secrets since a time. Only successes tell
 // a key id. The newest entry of the whole log is how far it has come.
-func (c *Client) SignIns(ctx context.Context, clientID string, since time.Time) (entra.SignIns, error) {
-	found := entra.SignIns{Last: map[string]time.Time{}}
+func (c *Client) SecretUse(ctx context.Context, clientID string, since time.Time) (entra.SecretUse, error) {
+	found := entra.SecretUse{Last: map[string]time.Time{}}
 	ctx = withoutRetries(ctx)
-	const log = "/beta/auditLogs/signIns?"
-	servicePrincipals := "signInEventTypes/any(t: t eq 'servicePrincipal')"
-	newest, err := first[signIn](ctx, c, log+"$top=1&$filter="+url.QueryEscape(servicePrincipals))
+	newest, err := c.newestSignIn(ctx)
 	if err != nil {
 		return found, refused(err)
 	}
 	if newest != nil {
-		found.Watermark = newest.Created
+		found.Watermark = newest.CreatedDateTime
 	}
 	var times []time.Time
-	filter := fmt.Sprintf("%s and appId eq '%s' and createdDateTime ge %s", servicePrincipals, clientID, since.UTC().Format(time.RFC3339))
-	for entry, err := range pages[signIn](ctx, c, log+"$filter="+url.QueryEscape(filter)) {
+	filter := fmt.Sprintf("%s and appId eq '%s' and createdDateTime ge %s", ofServicePrincipals, clientID, since.UTC().Format(time.RFC3339))
+	for entry, err := range pages[signIn](ctx, c, signInLog+url.QueryEscape(filter)) {
 		if err != nil {
 			return found, refused(err)
 		}
-		if entry.Created.After(found.Watermark) {
-			found.Watermark = entry.Created
+		if entry.CreatedDateTime.After(found.Watermark) {
+			found.Watermark = entry.CreatedDateTime
 		}
 		if entry.Status.ErrorCode != 0 {
 			continue
 		}
-		times = append(times, entry.Created)
+		times = append(times, entry.CreatedDateTime)
 		id := strings.ToLower(entra.CleanIdentifier(entry.KeyID))
-		if id == "" && entry.Kind != "" && entry.Kind != "clientSecret" {
+		if id == "" && entry.CredentialType != "" && entry.CredentialType != "clientSecret" {
 			continue // a certificate, or a federated token
 		}
-		if entry.Created.After(found.Last[id]) {
-			found.Last[id] = entry.Created
+		if entry.CreatedDateTime.After(found.Last[id]) {
+			found.Last[id] = entry.CreatedDateTime
 		}
 	}
 	slices.SortFunc(times, time.Time.Compare)

@@ -2,9 +2,6 @@ package logscan
 
 import (
 	"bytes"
-	"encoding/csv"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -12,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/credsmith/credsmith/internal/logscan/export"
 )
 
 // Change is something that was done before an incident began. That it came
@@ -20,15 +19,24 @@ type Change struct {
 	At      time.Time `json:"at"`
 	What    string    `json:"what"`
 	Source  string    `json:"source"`
+	Kind    string    `json:"kind"`     // credential, vault, app, consent, policy, deployment or other
 	SameApp bool      `json:"same_app"` // the record holds the client id of the incident
+	// Touches says what of the incident the record names: app, key (that a
+	// sign-in succeeded with), name or place.
+	Touches []string `json:"touches"`
+	// Before is how long it came before the start, in seconds; a little less
+	// than 0 where clocks differ.
+	Before float64 `json:"before"`
 
-	ids []string // GUIDs of the record
+	ids   []string // GUIDs of the record
+	added bool     // a secret was added
+	gone  bool     // a secret was removed
 }
 
 const (
 	maxChangeFile = 16 << 20
 	maxChanges    = 50_000
-	maxWhat       = 200 // bytes
+	maxWhat       = 300 // bytes
 	changeReach   = 7 * 24 * time.Hour
 	changeSlack   = time.Minute // clocks differ
 	changesShown  = 5
@@ -50,12 +58,12 @@ func ReadChanges(source string, r io.Reader, now time.Time) ([]Change, error) {
 	switch {
 	case len(data) == 0:
 	case data[0] == '{' || data[0] == '[':
-		changes, err = jsonChanges(data)
+		_, err = export.Read(bytes.NewReader(data), export.Document, func(record export.Record) { changes = appendRecord(changes, record, now) })
 	case bytes.HasPrefix(data, []byte("commit ")):
 		changes = gitChanges(data)
 	default:
-		if changes = csvChanges(data, now); changes == nil {
-			changes = lineChanges(data, now)
+		if changes, err = csvChanges(data, now); err != nil || changes == nil {
+			changes, err = lineChanges(data, now), nil
 		}
 	}
 	if len(changes) > maxChanges {
@@ -71,91 +79,6 @@ func ReadChanges(source string, r io.Reader, now time.Time) ([]Change, error) {
 	return changes, nil
 }
 
-// The members that tell when and what, the best first.
-var (
-	whenMembers = []string{"activitydatetime", "at", "time", "timestamp", "timegenerated", "eventtime", "lasttimestamp", "deployed_at", "completed_at", "created_at", "createddatetime", "creationtimestamp", "date", "firsttimestamp"}
-	whatMembers = []string{"what", "activitydisplayname", "operationname", "message", "title", "description", "event", "name", "reason"}
-	envelopes   = []string{"value", "records", "items"}
-)
-
-func jsonChanges(data []byte) ([]Change, error) {
-	var changes []Change
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	for {
-		var raw json.RawMessage
-		if err := decoder.Decode(&raw); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return changes, err
-		}
-		changes = jsonRecord(changes, raw, 0)
-	}
-}
-
-func jsonRecord(changes []Change, raw json.RawMessage, depth int) []Change {
-	const maxDepth = 3
-	var list []json.RawMessage
-	if depth < maxDepth && json.Unmarshal(raw, &list) == nil {
-		for _, record := range list {
-			changes = jsonRecord(changes, record, depth+1)
-		}
-		return changes
-	}
-	var record map[string]json.RawMessage
-	if json.Unmarshal(raw, &record) != nil {
-		return changes
-	}
-	lower := map[string]json.RawMessage{}
-	for name, value := range record {
-		lower[strings.ToLower(name)] = value
-	}
-	for _, name := range envelopes {
-		if inner, ok := lower[name]; ok && depth < maxDepth && bytes.HasPrefix(inner, []byte("[")) {
-			return jsonRecord(changes, inner, depth+1)
-		}
-	}
-	// The metadata of Kubernetes and the properties of a diagnostic export.
-	for _, name := range []string{"metadata", "properties"} {
-		var inner map[string]json.RawMessage
-		if json.Unmarshal(lower[name], &inner) == nil {
-			for name, value := range inner {
-				if _, ok := lower[strings.ToLower(name)]; !ok {
-					lower[strings.ToLower(name)] = value
-				}
-			}
-		}
-	}
-	at, ok := memberTime(lower)
-	if !ok {
-		return changes
-	}
-	return append(changes, change(at, memberText(lower), raw))
-}
-
-func memberTime(record map[string]json.RawMessage) (time.Time, bool) {
-	for _, name := range whenMembers {
-		value, ok := record[name]
-		if !ok {
-			continue
-		}
-		if at, ok := timeIn(append([]byte("time="), bytes.Trim(value, `"`)...), time.Time{}); ok {
-			return at, true
-		}
-	}
-	return time.Time{}, false
-}
-
-func memberText(record map[string]json.RawMessage) string {
-	for _, name := range whatMembers {
-		var text string
-		if json.Unmarshal(record[name], &text) == nil && text != "" {
-			return text
-		}
-	}
-	return "a change"
-}
-
 var guid = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 })
@@ -165,7 +88,8 @@ var secretForm = sync.OnceValue(func() *regexp.Regexp {
 })
 
 func change(at time.Time, what string, record []byte) Change {
-	c := Change{At: at, What: strings.Join(strings.Fields(secretForm().ReplaceAllString(what, "[secret]")), " ")}
+	c := Change{At: at, What: strings.Join(strings.Fields(secretForm().ReplaceAllString(what, "[secret]")), " "), Touches: []string{}}
+	c.Kind = kindOf(c.What)
 	if len(c.What) > maxWhat {
 		c.What = strings.ToValidUTF8(c.What[:maxWhat], "") + "…"
 	}
@@ -197,83 +121,27 @@ func gitChanges(data []byte) []Change {
 }
 
 // csvChanges returns nil when the first line is no header with a time.
-func csvChanges(data []byte, now time.Time) []Change {
-	reader := csv.NewReader(bytes.NewReader(data))
-	reader.FieldsPerRecord, reader.LazyQuotes = -1, true
-	header, err := reader.Read()
-	if err != nil || len(header) < 2 {
-		return nil
-	}
-	column := func(names []string) int {
-		for _, name := range names {
-			if i := slices.IndexFunc(header, func(h string) bool { return strings.EqualFold(strings.TrimSpace(h), name) }); i >= 0 {
-				return i
-			}
-		}
-		return -1
-	}
-	when, what := column(whenMembers), column(whatMembers)
-	if when < 0 {
-		return nil
+func csvChanges(data []byte, now time.Time) ([]Change, error) {
+	header, _ := cutLine(data)
+	columns := strings.FieldsFunc(strings.ToLower(string(header)), func(r rune) bool { return !('a' <= r && r <= 'z') })
+	if !bytes.Contains(header, []byte(",")) || !slices.ContainsFunc(columns, func(c string) bool { return slices.Contains(csvTimes, c) }) {
+		return nil, nil
 	}
 	changes := []Change{}
-	for {
-		row, err := reader.Read()
-		if err != nil {
-			return changes
-		}
-		if when >= len(row) {
-			continue
-		}
-		at, ok := timeIn([]byte("time="+row[when]), now)
-		text := "a change"
-		if what >= 0 && what < len(row) {
-			text = row[what]
-		}
-		if ok {
-			changes = append(changes, change(at, text, []byte(strings.Join(row, " "))))
-		}
-	}
+	_, err := export.Read(bytes.NewReader(data), export.Table, func(record export.Record) { changes = appendRecord(changes, record, now) })
+	return changes, err
 }
 
 func lineChanges(data []byte, now time.Time) []Change {
 	var changes []Change
 	for line := range bytes.Lines(data) {
-		if at, ok := timeIn(line, now); ok {
+		when := line
+		if shaped(line, "0000000000 ") { // git log --format='%ct %s'
+			when = append([]byte("time="), line...)
+		}
+		if at, ok := timeIn(when, now); ok {
 			changes = append(changes, change(at, string(line), line))
 		}
 	}
 	return changes
-}
-
-// Explain gives each incident the changes before it: those of its app first,
-// then by time. Order is not cause, and the incident says so.
-func (r *Result) Explain(changes []Change) {
-	for i := range r.Incidents {
-		in := &r.Incidents[i]
-		if in.Started == nil {
-			continue
-		}
-		var before []Change
-		for _, c := range changes {
-			if ago := in.Started.Sub(c.At); ago >= -changeSlack && ago <= changeReach {
-				c.SameApp = in.AppID != "" && slices.Contains(c.ids, in.AppID)
-				before = append(before, c)
-			}
-		}
-		slices.SortStableFunc(before, func(a, b Change) int {
-			if a.SameApp != b.SameApp {
-				if a.SameApp {
-					return -1
-				}
-				return 1
-			}
-			return b.At.Compare(a.At)
-		})
-		if len(before) == 0 {
-			continue
-		}
-		in.Changes = before[:min(len(before), changesShown)]
-		in.Evidence = append(in.Evidence, "changes came before it; that is an order and no proof of the cause")
-	}
 }

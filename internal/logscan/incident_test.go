@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/credsmith/credsmith/aadsts"
 )
 
 // failuresAt is a log with one failure at each time, between two quiet lines.
@@ -39,7 +41,8 @@ func TestPatterns(t *testing.T) {
 	}{
 		{"steady", map[string]string{"app.log": steady}, Steady, "secret-deleted", 180},
 		{"from the first line on", map[string]string{"app.log": failuresAt(begin, end, every(0, 50, 3*time.Minute)...)}, Steady, "secret-deleted", -1},
-		{"intermittent", map[string]string{"app.log": failuresAt(begin, end, append(every(3*time.Hour, 5, time.Minute), every(6*time.Hour, 5, time.Minute)...)...)}, Intermittent, "secret-propagating", 1226},
+		{"intermittent", map[string]string{"app.log": failuresAt(begin, end, append(every(3*time.Hour, 5, time.Minute), every(6*time.Hour, 5, time.Minute)...)...)}, Intermittent, "stale-consumer", 10560},
+		{"intermittent for minutes", map[string]string{"app.log": failuresAt(begin, end, append(every(3*time.Hour, 5, 10*time.Second), every(190*time.Minute, 5, 10*time.Second)...)...)}, Intermittent, "secret-propagating", 600},
 		{"hourly", map[string]string{"app.log": failuresAt(begin, end, every(2*time.Hour, 6, time.Hour)...)}, Hourly, "secret-deleted", 3600},
 		{"one environment", map[string]string{"prod/a.log": steady, "staging/a.log": quiet}, OneEnvironment, "environment-drift", 180},
 		{"both environments", map[string]string{"prod/a.log": steady, "staging/a.log": steady + failuresAt(begin, end, every(2*time.Hour, 60, time.Minute)...)}, Steady, "secret-deleted", -2},
@@ -72,10 +75,10 @@ func TestPatterns(t *testing.T) {
 
 func TestWiderBucketsLoseNothing(t *testing.T) {
 	t.Parallel()
-	in := incident{codes: map[int]int64{}, files: map[string]int64{}, width: firstWidth, buckets: map[int64]uint32{}}
+	in := newIncident(incidentKey{}, &room{})
 	begin := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	for i := range 10_000 {
-		in.add("log", begin.Add(time.Duration(i)*17*time.Minute), 7000215)
+		in.add(event{at: begin.Add(time.Duration(i) * 17 * time.Minute), place: place{file: "log"}, failure: aadsts.Failure{Code: 7000215}})
 	}
 	var sum uint32
 	for _, n := range in.rate() {

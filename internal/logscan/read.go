@@ -10,14 +10,18 @@ import (
 
 	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/logscan/kernel"
-	"github.com/credsmith/credsmith/internal/secret"
 )
 
 // read parses one piece of a source. p starts at position base; events that
 // start outside [from, to) belong to another piece.
-func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, to int64) {
+func (s *Scan) read(src *source, p []byte, base int64, hits []kernel.Hit, from, to int64) {
 	s.occurrencesIn(p, base, hits)
-	s.secretsIn(name, p, base, hits)
+	s.secretsIn(src.name, p, base, hits)
+	s.parameters(src.name, p, base, from, to)
+	if src.recordsTell {
+		return
+	}
+	s.sighted(src, p)
 	var spans []span
 	for f := range aadsts.Find(p) {
 		spans = append(spans, span{f.Start, f.End})
@@ -25,7 +29,7 @@ func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, 
 		if at < from || at >= to || f.Code == 0 && !clientRefused(f.OAuthError) {
 			continue
 		}
-		s.add(name, p, base, f)
+		s.add(src, p, base, f)
 	}
 	for _, h := range hits {
 		i := int(h.Pos - base)
@@ -33,7 +37,7 @@ func (s *Scan) read(name string, p []byte, base int64, hits []kernel.Hit, from, 
 			continue
 		}
 		if f, ok := lone(p, i, h.Kind, spans); ok {
-			s.add(name, p, base, f)
+			s.add(src, p, base, f)
 		}
 	}
 }
@@ -173,7 +177,7 @@ func continues(line []byte) bool {
 }
 
 // add counts a failure, unless it was counted before.
-func (s *Scan) add(name string, p []byte, base int64, f aadsts.Failure) {
+func (s *Scan) add(src *source, p []byte, base int64, f aadsts.Failure) {
 	written, start := s.record(p, f.Start)
 	record := int64(-1)
 	if start >= 0 {
@@ -183,31 +187,53 @@ func (s *Scan) add(name string, p []byte, base int64, f aadsts.Failure) {
 	if at.IsZero() {
 		at = written
 	}
-	if s.again(name, record, at, f) {
+	lo, hi := lineAround(p, f.Start)
+	if start >= 0 {
+		lo = start
+	}
+	where := src.place.in(block(p, lo, hi))
+	if s.again(src.id, record, at, f) {
+		s.repeated(where, f, at)
 		return
 	}
 	if !s.wants(f, at) {
 		return
 	}
-	s.count(name, at, f)
+	s.skew(written, f.Timestamp)
+	s.count(event{at: at, place: where, offset: base + int64(f.Start), failure: f, text: p[lo:min(f.End+maxContext, len(p))]})
 }
+
+// maxContext is how much behind a failure may tell what signed in.
+const maxContext = 1 << 10
 
 // again reports whether a failure was told before: with the same trace id, else
 // the same correlation id and time, else by the same record of the same log.
-func (s *Scan) again(name string, record int64, at time.Time, f aadsts.Failure) bool {
-	var seen bool
-	switch {
-	case f.TraceID != "":
-		seen = s.seen.add(s.key("trace", f.TraceID, strconv.Itoa(f.Code)))
-	case f.CorrelationID != "":
-		seen = s.seen.add(s.key("correlation", f.CorrelationID, strconv.Itoa(f.Code), strconv.FormatInt(at.Unix(), 10)))
+func (s *Scan) again(log string, record int64, at time.Time, f aadsts.Failure) bool {
+	seen := false
+	code := strconv.Itoa(f.Code)
+	if f.CorrelationID != "" {
+		// Exports of one sign-in may lack the trace id: those are known by the
+		// correlation id and second of one that had it, and the other way round.
+		second := strconv.FormatInt(at.Unix(), 10)
+		any := s.key("correlation", f.CorrelationID, code, second)
+		traceless := s.key("traceless", f.CorrelationID, code, second)
+		if f.TraceID == "" {
+			seen = s.seen.add(any)
+			s.seen.add(traceless)
+		} else {
+			s.seen.add(any)
+			seen = s.seen.has(traceless)
+		}
+	}
+	if f.TraceID != "" {
+		seen = s.seen.add(s.key("trace", f.TraceID, code)) || seen
 	}
 	if record < 0 {
 		return seen
 	}
 	where := strconv.FormatInt(record, 10)
-	same := s.seen.add(s.key("record", name, where, strconv.Itoa(f.Code), f.AppID))
-	any := s.seen.add(s.key("record", name, where))
+	same := s.seen.add(s.key("record", log, where, code, f.AppID))
+	any := s.seen.add(s.key("record", log, where))
 	if f.TraceID == "" && f.CorrelationID == "" {
 		return same || f.Code == 0 && any
 	}
@@ -227,7 +253,13 @@ func (s *Scan) key(parts ...string) uint64 {
 // recent remembers keys: at least the last maxRecent, in bounded memory.
 type recent struct{ young, old map[uint64]struct{} }
 
-const maxRecent = 150_000
+const maxRecent = 200_000
+
+func (r *recent) has(key uint64) bool {
+	_, young := r.young[key]
+	_, old := r.old[key]
+	return young || old
+}
 
 // add reports whether the key is remembered, and remembers it.
 func (r *recent) add(key uint64) bool {
@@ -255,7 +287,7 @@ func (s *Scan) secretsIn(name string, p []byte, base int64, hits []kernel.Hit) {
 		if !ok || len(value) < least || len(value) > most {
 			continue
 		}
-		s.secret(name, h.Pos-lead, secret.New(string(value)), len(value))
+		s.secret(name, h.Pos-lead, SecretValue, value)
 	}
 }
 

@@ -42,9 +42,15 @@ type text func(from, to int64) ([]byte, error)
 type source struct {
 	scan  *Scan
 	name  string
+	id    string // tells it from other logs of that name
 	text  text
+	limit int64        // text from here on is not there yet; 0 is none
 	hits  []kernel.Hit // not parsed yet
 	owned int64        // events that start before this are counted
+	place place        // what the name of the log tells
+	// recordsTell says that the log is an export, whose records tell of their
+	// failures themselves.
+	recordsTell bool
 }
 
 // parse parses the groups of anchors that are complete, given that all anchors
@@ -82,95 +88,17 @@ func group(hits []kernel.Hit, horizon int64, end bool) (n int, owns int64, ok bo
 
 func (s *source) parseGroup(hits []kernel.Hit, owns int64) error {
 	from := max(hits[0].Pos-before, 0)
-	p, err := s.text(from, hits[len(hits)-1].Pos+after)
+	to := hits[len(hits)-1].Pos + after
+	if s.limit > 0 {
+		to, owns = min(to, s.limit), min(owns, s.limit)
+	}
+	p, err := s.text(from, to)
 	if err != nil {
 		return err
 	}
-	s.scan.read(s.name, p, from, hits, max(s.owned, from), owns)
+	s.scan.read(s, p, from, hits, max(s.owned, from), owns)
 	s.owned = owns
 	return nil
-}
-
-// Reader reads a stream to its end in one pass.
-func (s *Scan) Reader(ctx context.Context, name string, r io.Reader) error {
-	st := newStream(s, name)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := r.Read(st.room())
-		if fed := st.feed(n); fed != nil {
-			return fed
-		}
-		if err != nil {
-			if ended := st.end(); ended != nil || errors.Is(err, io.EOF) {
-				return ended
-			}
-			return fmt.Errorf("read %s: %w", name, err)
-		}
-	}
-}
-
-// stream keeps the end of what was read: what a pending event may need.
-type stream struct {
-	source
-	block   int
-	buf     []byte // what is kept
-	base    int64  // position of buf[0]
-	scanned int64  // anchors before this are known
-	head    bool   // the first lines were asked for their times
-}
-
-func newStream(s *Scan, name string) *stream {
-	st := &stream{source: source{scan: s, name: name}, block: s.blockSize}
-	st.buf = make([]byte, 0, 2*(maxGroup+gap)+2*st.block)
-	st.text = func(from, to int64) ([]byte, error) {
-		from = max(from, st.base)
-		return st.buf[from-st.base : max(min(to-st.base, int64(len(st.buf))), from-st.base)], nil
-	}
-	return st
-}
-
-// room returns where the next bytes are to be read into.
-func (st *stream) room() []byte {
-	if cap(st.buf)-len(st.buf) < st.block {
-		keep := max(st.scanned-before-kernel.Margin, st.base)
-		if len(st.hits) > 0 {
-			keep = min(keep, max(st.hits[0].Pos-before, st.base))
-		}
-		st.buf = st.buf[:copy(st.buf, st.buf[keep-st.base:])]
-		st.base = keep
-	}
-	return st.buf[len(st.buf) : len(st.buf)+st.block]
-}
-
-// feed takes n bytes that were read into room.
-func (st *stream) feed(n int) error {
-	fresh := st.buf[len(st.buf) : len(st.buf)+n]
-	st.buf = st.buf[:len(st.buf)+n]
-	st.scan.bytes += int64(n)
-	st.scan.lines += int64(bytes.Count(fresh, newline))
-	if !st.head && len(st.buf) >= before {
-		st.head = true
-		st.scan.span(st.buf)
-	}
-	st.find(st.base + int64(len(st.buf)) - kernel.Margin)
-	return st.parse(st.scanned, false)
-}
-
-func (st *stream) find(to int64) {
-	if to <= st.scanned {
-		return
-	}
-	st.hits = kernel.Append(st.hits, st.buf, int(st.scanned-st.base), int(to-st.base), st.base)
-	st.scanned = to
-}
-
-// end says that nothing follows.
-func (st *stream) end() error {
-	st.find(st.base + int64(len(st.buf)))
-	st.scan.span(st.buf[max(0, len(st.buf)-before):])
-	return st.parse(st.scanned, true)
 }
 
 var newline = []byte{'\n'}
@@ -222,7 +150,7 @@ func (s *Scan) File(ctx context.Context, name string, r io.ReaderAt, size int64)
 
 func (s *Scan) inOrder(ctx context.Context, name string, r io.ReaderAt, size, chunk, chunks int64, pieces <-chan piece, tickets <-chan struct{}) error {
 	var scratch []byte
-	src := source{scan: s, name: name}
+	src := source{scan: s, name: name, id: name, place: placeOfFile(name)}
 	src.text = func(from, to int64) ([]byte, error) {
 		to = min(to, size)
 		if n := int(to - from); cap(scratch) < n {

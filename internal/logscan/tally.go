@@ -36,7 +36,12 @@ type Scan struct {
 	occurrences int64
 	codes       map[int]*CodeCount
 	apps        map[string]*appCount
-	incidents   map[incidentKey]*incident
+	incidents   map[incidentKey][]*incident
+	room        room
+	successes   map[string]*successes
+	sightings   map[place]struct{} // where lines near failures come from
+	looked      int                // groups that were looked at for them
+	skewed      map[time.Duration]int64
 	secrets     map[string]*Secret
 	more        int64 // secrets that are not listed
 	sources     []string
@@ -78,12 +83,20 @@ type Secret struct {
 	Length      int    `json:"length"`
 	Fingerprint string `json:"fingerprint"`
 	Times       int64  `json:"times"` // in all logs; the position is that of the first
+	Kind        string `json:"kind"`
 }
+
+// What a secret is known by.
+const (
+	SecretValue     = "value"     // its form is the one that Entra gives
+	SecretParameter = "parameter" // it is the client_secret of a form body or of JSON
+)
 
 // New returns a scan that has read nothing.
 func New(opts Options) *Scan {
 	s := &Scan{opts: opts, now: opts.Now, seed: maphash.MakeSeed(), blockSize: opts.blockSize,
-		codes: map[int]*CodeCount{}, apps: map[string]*appCount{}, incidents: map[incidentKey]*incident{}, secrets: map[string]*Secret{}}
+		codes: map[int]*CodeCount{}, apps: map[string]*appCount{}, incidents: map[incidentKey][]*incident{},
+		successes: map[string]*successes{}, sightings: map[place]struct{}{}, skewed: map[time.Duration]int64{}, secrets: map[string]*Secret{}}
 	if s.blockSize == 0 {
 		s.blockSize = blockSize
 	}
@@ -93,6 +106,9 @@ func New(opts Options) *Scan {
 // Source names a log that is read, so that the result can say which logs have
 // no failures.
 func (s *Scan) Source(name string) { s.sources = append(s.sources, name) }
+
+// Failures returns how many were counted so far.
+func (s *Scan) Failures() int64 { return s.failures }
 
 func (s *Scan) code(code int) *CodeCount {
 	c := s.codes[code]
@@ -120,7 +136,18 @@ func (s *Scan) wants(f aadsts.Failure, at time.Time) bool {
 	return true
 }
 
-func (s *Scan) count(name string, at time.Time, f aadsts.Failure) {
+// event is one failure with what its record tells of it.
+type event struct {
+	at      time.Time
+	place   place
+	offset  int64 // in the log, where it is text
+	name    string
+	failure aadsts.Failure
+	text    []byte // that may tell what signed in
+}
+
+func (s *Scan) count(e event) {
+	f := e.failure
 	s.failures++
 	s.code(f.Code).Failures++
 	app := f.AppID
@@ -134,11 +161,11 @@ func (s *Scan) count(name string, at time.Time, f aadsts.Failure) {
 	}
 	s.apps[app].failures++
 	s.apps[app].codes[f.Code]++
-	s.incident(app, f).add(name, at, f.Code)
+	s.incident(app, f, e.at).add(e)
 }
 
-func (s *Scan) secret(name string, offset int64, value secret.Value, length int) {
-	fingerprint := s.opts.Key.Fingerprint(value)
+func (s *Scan) secret(name string, offset int64, kind string, value []byte) {
+	fingerprint := s.opts.Key.Fingerprint(secret.New(string(value)))
 	found := s.secrets[fingerprint]
 	switch {
 	case found != nil:
@@ -146,7 +173,7 @@ func (s *Scan) secret(name string, offset int64, value secret.Value, length int)
 	case len(s.secrets) >= maxSecrets:
 		s.more++
 	default:
-		s.secrets[fingerprint] = &Secret{name, offset, length, fingerprint, 1}
+		s.secrets[fingerprint] = &Secret{name, offset, len(value), fingerprint, 1, kind}
 	}
 }
 
@@ -160,12 +187,7 @@ func (s *Scan) span(p []byte) {
 		if !ok {
 			continue
 		}
-		if s.begin.IsZero() || at.Before(s.begin) {
-			s.begin = at
-		}
-		if at.After(s.end) {
-			s.end = at
-		}
+		s.reaches(at)
 	}
 }
 
@@ -189,6 +211,8 @@ type Result struct {
 	Incidents   []Incident  `json:"incidents"`
 	Secrets     []Secret    `json:"secrets"`
 	Errors      []Error     `json:"errors"`
+	// Notes say what was assumed.
+	Notes []string `json:"notes"`
 	// Overflow says that there were more codes, apps or incidents than are
 	// told apart: the rest is counted under code -1 or app "".
 	Overflow bool `json:"overflow,omitempty"`
@@ -205,7 +229,7 @@ type Error struct {
 // Result returns what was found so far.
 func (s *Scan) Result() Result {
 	r := Result{Bytes: s.bytes, Lines: s.lines, Failures: s.failures, Occurrences: s.occurrences, Overflow: s.overflow, MoreSecrets: s.more,
-		Codes: []CodeCount{}, Apps: []AppCount{}, Incidents: []Incident{}, Secrets: []Secret{}, Errors: []Error{}}
+		Codes: []CodeCount{}, Apps: []AppCount{}, Incidents: []Incident{}, Secrets: []Secret{}, Errors: []Error{}, Notes: s.notes()}
 	for _, c := range s.codes {
 		r.Codes = append(r.Codes, *c)
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The times of log lines. One that names no zone is taken as UTC, and one
-// that names no year as the last such day before now.
+// The times of log lines. One that names no zone is taken in that of now, and
+// one that names no year as the last such day before now.
 
 const maxTimeSearch = 16 << 10 // how much of one line is looked at
 
@@ -21,20 +21,30 @@ func timeIn(line []byte, now time.Time) (at time.Time, ok bool) {
 		}
 		switch c := line[i]; {
 		case isDigit(c):
-			if at, ok = isoTime(line[i:]); ok {
+			if at, ok = isoTime(line[i:], now.Location()); ok {
 				return at, true
 			}
 			if at, ok = apacheTime(line[i:]); ok {
+				return at, true
+			}
+			if at, ok = otherTime(line, i, now.Location()); ok {
 				return at, true
 			}
 			if at, ok = epochTime(line, i); ok {
 				return at, true
 			}
 		case i == 0 || i < 8 && line[i-1] == '>':
+			if at, ok = namedMonth(line[i:], now.Location()); ok {
+				return at, true
+			}
 			if at, ok = syslogTime(line[i:], now); ok {
 				return at, true
 			}
 			if at, ok = klogTime(line[i:], now); ok {
+				return at, true
+			}
+		case i < maxNamedMonth && (c == 'J' || c == 'F' || c == 'M' || c == 'A' || c == 'S' || c == 'O' || c == 'N' || c == 'D'):
+			if at, ok = namedMonth(line[i:], now.Location()); ok {
 				return at, true
 			}
 		}
@@ -69,7 +79,7 @@ func number(p []byte) int {
 
 // isoTime reads 2006-01-02T15:04:05, with a space or a slash where others have
 // them, fractions behind a dot or comma, and a zone.
-func isoTime(p []byte) (time.Time, bool) {
+func isoTime(p []byte, assumed *time.Location) (time.Time, bool) {
 	if !shaped(p, "0000-00-00") && !shaped(p, "0000/00/00") {
 		return time.Time{}, false
 	}
@@ -78,7 +88,7 @@ func isoTime(p []byte) (time.Time, bool) {
 	}
 	year, month, day := number(p[:4]), number(p[5:7]), number(p[8:10])
 	nanos, rest := fraction(p[19:])
-	return date(year, month, day, p[11:19], nanos, zone(rest))
+	return date(year, month, day, p[11:19], nanos, zoneOf(rest, assumed))
 }
 
 // date refuses what is no date; clock is 15:04:05.
@@ -106,11 +116,18 @@ func fraction(p []byte) (nanos int, rest []byte) {
 	return nanos, p[i:]
 }
 
-// zone reads Z, +0200, +02:00, or nothing, which is UTC.
-func zone(p []byte) *time.Location {
+// zoneOf reads Z, UTC, GMT, +0200 or +02:00; nothing and other names are the
+// assumed zone.
+func zoneOf(p []byte, assumed *time.Location) *time.Location {
 	p = bytes.TrimLeft(p[:min(len(p), 8)], " ")
-	if len(p) == 0 || p[0] != '+' && p[0] != '-' {
+	if len(p) == 0 {
+		return assumed
+	}
+	if p[0] == 'Z' || p[0] == 'z' || bytes.HasPrefix(p, []byte("UTC")) || bytes.HasPrefix(p, []byte("GMT")) {
 		return time.UTC
+	}
+	if p[0] != '+' && p[0] != '-' {
+		return assumed
 	}
 	var minutes int
 	switch {
@@ -118,6 +135,8 @@ func zone(p []byte) *time.Location {
 		minutes = number(p[1:3])*60 + number(p[4:6])
 	case shaped(p[1:], "0000"):
 		minutes = number(p[1:3])*60 + number(p[3:5])
+	default:
+		return assumed
 	}
 	if p[0] == '-' {
 		minutes = -minutes
@@ -134,7 +153,7 @@ func apacheTime(p []byte) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	month := monthOf(p[3:6])
-	return date(number(p[7:11]), month, number(p[:2]), p[12:20], 0, zone(p[20:]))
+	return date(number(p[7:11]), month, number(p[:2]), p[12:20], 0, zoneOf(p[20:], time.UTC))
 }
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -169,11 +188,11 @@ func klogTime(p []byte, now time.Time) (time.Time, bool) {
 
 // lastYear gives a date without a year the last one that is not in the future.
 func lastYear(month, day int, clock []byte, nanos int, now time.Time) (time.Time, bool) {
-	at, ok := date(now.Year(), month, day, clock, nanos, time.UTC)
+	at, ok := date(now.Year(), month, day, clock, nanos, now.Location())
 	if ok && !at.After(now.Add(24*time.Hour)) {
 		return at, true
 	}
-	return date(now.Year()-1, month, day, clock, nanos, time.UTC)
+	return date(now.Year()-1, month, day, clock, nanos, now.Location())
 }
 
 // epochTime reads the number behind ts=, "time": or __REALTIME_TIMESTAMP=, in

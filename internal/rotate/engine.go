@@ -234,7 +234,7 @@ var errJournal = errors.New("write the journal")
 type Paused struct{ Why string }
 
 func (p *Paused) Error() string {
-	return "rotations are paused (" + p.Why + "): credsmith rotate resume --all lets them on"
+	return "rotations are paused (" + p.Why + ")"
 }
 
 func (e *Engine) notPaused(ctx context.Context) error {
@@ -307,6 +307,11 @@ func (e *Engine) call(ctx context.Context, name string, do func(context.Context)
 	e.at(beforeCall(name))
 	ctx, cancel := context.WithTimeoutCause(withCall(ctx, name), CallTimeout, fmt.Errorf("no answer within %s", CallTimeout))
 	defer cancel()
+	// A process that was stopped and let on again may come here long after its
+	// time, before the context has noticed.
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		return context.DeadlineExceeded
+	}
 	err := do(ctx)
 	e.at(afterCall(name))
 	return err

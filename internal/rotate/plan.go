@@ -215,3 +215,10 @@ func days(d time.Duration) string {
 	}
 	return d.String()
 }
+
+// Intact reports whether a plan that was kept elsewhere is as it was made.
+func (p *Plan) Intact() bool {
+	c := *p
+	c.seal()
+	return c.Hash == p.Hash
+}

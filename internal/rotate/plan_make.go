@@ -36,7 +36,7 @@ func (e *Engine) plan(ctx context.Context, o Options) (*Plan, *survey, error) {
 	}
 	app := s.snapshot.App
 	if app == nil {
-		return nil, nil, fmt.Errorf("tenant %s has no app with client id %s: correct `app` of binding %s", b.TenantID, b.ClientID, b.Name)
+		return nil, nil, &Refused{fmt.Sprintf("tenant %s has no app with client id %s: correct `app` of binding %s", b.TenantID, b.ClientID, b.Name)}
 	}
 	p := &Plan{
 		Binding: b.Name, TenantID: b.TenantID, ClientID: b.ClientID, AppName: app.DisplayName,

@@ -22,9 +22,9 @@ type Directory interface {
 	Remove(ctx context.Context, holder entra.Holder, objectID, keyID string) error
 	// Rules returns what applies to new secrets of an app.
 	Rules(ctx context.Context, app entra.App) (entra.Rules, error)
-	// SignIns returns the use of an app's secrets since a time. A tenant
+	// SecretUse returns the use of an app's secrets since a time. A tenant
 	// without the licence is an *entra.Refusal of kind RefusedLicence.
-	SignIns(ctx context.Context, clientID string, since time.Time) (entra.SignIns, error)
+	SecretUse(ctx context.Context, clientID string, since time.Time) (entra.SecretUse, error)
 	// Operator returns what is known of the identity itself.
 	Operator(ctx context.Context) (entra.Operator, error)
 	// Owns reports whether the operator is an owner of the application.

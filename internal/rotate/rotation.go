@@ -79,6 +79,7 @@ type Rotation struct {
 	// Checked is when everything was last looked at before a removal.
 	Checked time.Time `json:"checked,omitzero"`
 	Back    bool      `json:"back,omitempty"` // on the way back
+	Why     string    `json:"why,omitempty"`  // it goes back, or went
 
 	Started time.Time `json:"started"`
 	Updated time.Time `json:"updated"`
@@ -166,12 +167,10 @@ type OverlapState struct {
 	Blind     string        `json:"blind,omitempty"`    // why the log cannot be read
 }
 
-// sink returns the progress of a sink by its reference.
-func (r *Rotation) sink(ref string) *SinkProgress {
-	for i := range r.Sinks {
-		if r.Sinks[i].Ref == ref {
-			return &r.Sinks[i]
-		}
+// Steps returns the steps in their order, or those of the way back.
+func Steps(back bool) []Step {
+	if back {
+		return []Step{Restore, Restored, Unmint, Unminted, Shred, Close}
 	}
-	return nil
+	return []Step{Check, Mint, Accept, Deliver, Verify, Prove, Reload, Adopt, Overlap, Recheck, Retire, Gone, Shred, Close}
 }

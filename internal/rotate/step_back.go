@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,16 @@ func (e *Engine) cannotRestore(r *Rotation) []string {
 // touched reports whether a sink may hold the new value.
 func touched(k SinkProgress) bool { return k.State != Pending || !k.Asked.IsZero() }
 
+// Refused is the answer to a person who asked for what cannot be done now.
+type Refused struct{ text string }
+
+func (r *Refused) Error() string { return r.text }
+
+// refuse gives a rotation up again, as it was.
+func (e *Engine) refuse(ctx context.Context, r *Rotation, format string, args ...any) (*Rotation, error) {
+	return r, errors.Join(&Refused{fmt.Sprintf(format, args...)}, e.journal.Release(ctx, r))
+}
+
 // Rollback turns a rotation around. It is refused once the old secret may be
 // gone, and where an old value cannot be put back.
 func (e *Engine) Rollback(ctx context.Context, id, why string) (*Rotation, error) {
@@ -34,21 +45,20 @@ func (e *Engine) Rollback(ctx context.Context, id, why string) (*Rotation, error
 	}
 	switch r.Step {
 	case Retire, Gone, Shred, Close:
-		return r, fmt.Errorf("rotation %s cannot be undone: it is at step %s, and the old secret is retired or about to be", r.ID, r.Step)
+		return e.refuse(ctx, r, "rotation %s cannot be undone: it is at step %s, and the old secret is retired or about to be", r.ID, r.Step)
 	case Restore, Restored, Unmint, Unminted:
-		return r, fmt.Errorf("rotation %s is being undone already", r.ID)
+		return e.refuse(ctx, r, "rotation %s is being undone already", r.ID)
 	}
 	if refs := e.cannotRestore(r); len(refs) > 0 {
-		return r, fmt.Errorf("rotation %s cannot be undone: %v keeps no earlier value, and holds the new one", r.ID, refs)
+		return e.refuse(ctx, r, "rotation %s cannot be undone: %v keeps no earlier value, and holds the new one", r.ID, refs)
 	}
-	e.turn(r)
-	r.Trouble = why
+	e.turn(r, why)
 	return r, e.commit(ctx, r, "rollback", nil, e.entry(r, audit.Rollback, audit.Intent, why))
 }
 
-func (e *Engine) turn(r *Rotation) {
+func (e *Engine) turn(r *Rotation, why string) {
 	e.to(r, Restore)
-	r.Back = true
+	r.Back, r.Why = true, why
 	for i := range r.Sinks {
 		k := &r.Sinks[i]
 		if k.Error, k.Tries, k.Wake = "", 0, (time.Time{}); k.State == Failed {
@@ -70,7 +80,7 @@ func (e *Engine) Resume(ctx context.Context, id string) (*Rotation, error) {
 		r.Wake = time.Time{}
 		return r, e.commit(ctx, r, "resume", nil)
 	}
-	r.State, r.Tries, r.Trouble, r.Wake, r.Next = Running, 0, "", time.Time{}, says[r.Step]
+	r.State, r.Tries, r.Trouble, r.Wake = Running, 0, "", time.Time{}
 	again := r.Step == Recheck
 	for i := range r.Sinks {
 		k := &r.Sinks[i]
@@ -82,7 +92,7 @@ func (e *Engine) Resume(ctx context.Context, id string) (*Rotation, error) {
 		}
 		k.Error, k.Tries, k.Wake = "", 0, time.Time{}
 	}
-	r.Proof = Proof{}
+	r.Proof, r.Next = Proof{}, says[r.Step]
 	return r, e.commit(ctx, r, "resume", nil, e.entry(r, audit.Resume, audit.Done, ""))
 }
 
@@ -94,7 +104,7 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (*Rotation, error) 
 		return nil, err
 	}
 	if r.Step != Overlap && r.Step != Recheck {
-		return r, fmt.Errorf("rotation %s is at step %s: the old secret can be retired by hand once the new one is proven and delivered", r.ID, r.Step)
+		return e.refuse(ctx, r, "rotation %s is at step %s: the old secret can be retired by hand once the new one is proven and delivered", r.ID, r.Step)
 	}
 	r.Approved = by
 	e.to(r, Recheck)

@@ -33,8 +33,8 @@ func (e *Engine) check(ctx context.Context, r *Rotation) error {
 	}
 	if p.Hash != r.Plan.Hash {
 		r.Trouble = ErrReplan.Error() + ": " + r.Plan.differs(p)
-		if r.Tries++; r.Tries < absentReadings {
-			e.wait(r, pause(r.Tries, 0), "look again: the directory may show something old")
+		if !e.absent(r) { // one reading may lack what is there
+			e.wait(r, absentOver/absentReadings+time.Minute, "look again: the directory may show something old")
 			return e.commit(ctx, r, "check", nil)
 		}
 		// Nothing was done yet: there is nothing to undo.

@@ -50,7 +50,7 @@ func (e *Engine) adopt(ctx context.Context, r *Rotation) error {
 // readLog brings what is known of the secrets' use up to date.
 func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	o := &r.Overlap
-	use, err := e.directory.SignIns(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
+	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
 	switch kind := entra.RefusedAs(err); {
 	case kind == entra.RefusedLicence, kind == entra.RefusedPermission:
 		o.Blind = err.Error()
@@ -114,8 +114,7 @@ func (e *Engine) diverged(ctx context.Context, r *Rotation, why string) error {
 	if refs := e.cannotRestore(r); len(refs) > 0 {
 		return decide("%s, and the old value cannot be put back into %v: rotate again at once", why, refs)
 	}
-	e.turn(r)
-	r.Trouble = why
+	e.turn(r, why)
 	return e.commit(ctx, r, "diverged", nil, e.entry(r, audit.Rollback, audit.Intent, why))
 }
 

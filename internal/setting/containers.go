@@ -58,6 +58,9 @@ func (k *cluster) add(doc *node, s *session) {
 	all := &node{kind: mapping, src: doc.src}
 	for _, item := range doc.get("data").children() {
 		n := *item
+		if item.kind == null {
+			n.kind = scalar // no bytes
+		}
 		if kind == "Secret" && item.kind == scalar && item.unresolved == "" {
 			decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(item.text), ""))
 			if err != nil {
@@ -65,6 +68,7 @@ func (k *cluster) add(doc *node, s *session) {
 				continue
 			}
 			n.text = string(decoded)
+			vaultReference(&n)
 		}
 		all.items = append(all.items, &n)
 	}
@@ -130,7 +134,8 @@ func (k *cluster) environment(namespace string, c *node) *node {
 	return all
 }
 
-func isCompose(base string) bool {
+func isCompose(name string) bool {
+	base := path.Base(name)
 	return (strings.HasPrefix(base, "docker-compose") || strings.HasPrefix(base, "compose")) && ext(".yml", ".yaml")(base)
 }
 
@@ -152,7 +157,7 @@ func readCompose(s *session, src *source) ([]Found, error) {
 	services := docs[0].get("services")
 	var all []Found
 	for _, service := range services.children() {
-		seen := &node{kind: mapping, src: src, items: s.serviceItems(src, services, service, beside, maxExtends)}
+		seen := &node{kind: mapping, src: src, items: s.serviceItems(src, services, service, beside, nil)}
 		found := extract("compose", flatten(seen, nil, nil))
 		for i := range found {
 			found[i].Name = service.key
@@ -162,13 +167,13 @@ func readCompose(s *session, src *source) ([]Found, error) {
 	return all, nil
 }
 
-// maxExtends is how many services deep extends is followed; it ends a circle.
-const maxExtends = 8
+// maxExtends is how many services deep extends is followed.
+const maxExtends = 50
 
 // serviceItems is the environment of a service, what counts last: that of the
 // service it extends, its env_file, its own.
-func (s *session) serviceItems(src *source, services, service, beside *node, depth int) []*node {
-	all := s.extended(src, services, service, beside, depth)
+func (s *session) serviceItems(src *source, services, service, beside *node, chain []string) []*node {
+	all := s.extended(src, services, service, beside, chain)
 	for _, file := range envFiles(service.get("env_file")) {
 		name := path.Join(path.Dir(src.name), file.text)
 		env, ok := s.beside(src, file, "env_file")
@@ -217,10 +222,22 @@ func (s *session) beside(src *source, part *node, what string) (*source, bool) {
 }
 
 // extended is the environment that a service takes over from another one, of
-// this file or another. Source: Compose specification, "extends".
-func (s *session) extended(src *source, services, service, beside *node, depth int) []*node {
+// this file or another. The chain is the services that extend this one.
+// Source: Compose specification, "extends".
+func (s *session) extended(src *source, services, service, beside *node, chain []string) []*node {
 	extends := service.get("extends")
-	if extends == nil || depth == 0 {
+	if extends == nil {
+		return nil
+	}
+	chain = append(slices.Clip(chain), src.name+"\n"+service.key)
+	if i := slices.Index(chain, chain[len(chain)-1]); i < len(chain)-1 || len(chain) > maxExtends {
+		// Each service of a circle meets it: it is said once.
+		if !slices.ContainsFunc(chain, func(member string) bool { return s.circles[member] }) {
+			s.fail(src.name, src.errorAt(extends.start, errors.New("extends goes round in a circle")))
+		}
+		for _, member := range chain {
+			s.circles[member] = true
+		}
 		return nil
 	}
 	name := extends.text
@@ -243,7 +260,7 @@ func (s *session) extended(src *source, services, service, beside *node, depth i
 	if base == nil {
 		return nil
 	}
-	return s.serviceItems(src, services, base, beside, depth-1)
+	return s.serviceItems(src, services, base, beside, chain)
 }
 
 func envFiles(n *node) []*node {

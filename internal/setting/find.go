@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -20,19 +21,25 @@ const maxFile = 10 << 20
 type Result struct {
 	Settings []Found
 	Errors   []*Error
+	Passed   Passed
 }
 
 // session is one call of [Find].
 type session struct {
-	fsys      fs.FS
-	result    Result
-	manifests map[string][]*node // Kubernetes documents by directory
-	modules   map[string]*module // Terraform files by directory
-	included  map[string]bool    // files that a compose file reads
+	fsys       fs.FS
+	result     Result
+	manifests  map[string][]*node // Kubernetes documents by directory
+	modules    map[string]*module // Terraform files by directory
+	units      map[string][]*source
+	piles      map[string]*pile
+	recognised map[string]string // files of unknown names: how they were known
+	included   map[string]bool   // files of which a compose file takes what it names
+	imported   map[string]bool   // files that a unit or a Spring file reads whole
+	circles    map[string]bool   // compose services whose extends goes round
 }
 
 // hint tells files that can hold a setting from those that are not parsed.
-var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env_file`)
+var hint = lazy(`(?i)client.?(id|secret)|tenant|app.?(id|secret)|application.?(id|secret)|ida:|entra.?id|azure|creds|envFrom|KeyRef|env(ironment)?_?file|configtree:|optional:file|import: *file`)
 
 var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 
@@ -40,7 +47,7 @@ var skipped = []string{".git", "node_modules", "vendor", ".terraform", ".venv"}
 // paths in fsys and may be files. Symbolic links are not followed, except a
 // root. Only an ended context is returned as an error.
 func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
-	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, modules: map[string]*module{}}
+	s := &session{fsys: fsys, manifests: map[string][]*node{}, included: map[string]bool{}, imported: map[string]bool{}, circles: map[string]bool{}, modules: map[string]*module{}, units: map[string][]*source{}, piles: map[string]*pile{}, recognised: map[string]string{}}
 	seen := map[string]int{} // files in the order of the walk
 	for _, root := range roots {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
@@ -72,6 +79,9 @@ func Find(ctx context.Context, fsys fs.FS, roots ...string) (Result, error) {
 	}
 	s.kubernetes()
 	s.terraform()
+	s.resolveUnits()
+	s.resolveLayers()
+	s.checkRecognised()
 	s.dropIncluded()
 	s.joinDirectories()
 	slices.SortStableFunc(s.result.Settings, func(a, b Found) int {
@@ -119,9 +129,10 @@ func (s *session) fail(name string, err error) {
 // file reads one file. One that was named is read whatever it is called: its
 // content then tells the kind.
 func (s *session) file(name string, given bool) {
-	base := strings.ToLower(path.Base(name))
-	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(base) })
+	lower := strings.ToLower(name)
+	i := slices.IndexFunc(readers(), func(r reader) bool { return r.match(lower) })
 	if i < 0 && !given {
+		s.unnamed(name)
 		return
 	}
 	data, err := s.load(name)
@@ -130,9 +141,7 @@ func (s *session) file(name string, given bool) {
 		return
 	}
 	// A variable of Terraform may have any name, so all of its files count.
-	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
-	wanted := marked || hint().Match(data) || i >= 0 && readers()[i].kind == "terraform"
-	if binary(data) || !wanted {
+	if (i < 0 || readers()[i].kind != "terraform") && !wanted(data) {
 		return
 	}
 	src, err := newSource(name, data)
@@ -140,10 +149,11 @@ func (s *session) file(name string, given bool) {
 		s.fail(name, err)
 		return
 	}
-	if i < 0 {
-		i = slices.IndexFunc(readers(), func(r reader) bool { return r.kind == kindOf(src.text) })
+	kind := kindOf(src.text)
+	if i >= 0 {
+		kind = readers()[i].kind
 	}
-	found, err := readers()[i].read(s, src)
+	found, err := s.readAs(kind, src)
 	if err != nil {
 		s.fail(name, err)
 	}
@@ -153,6 +163,12 @@ func (s *session) file(name string, given bool) {
 		}
 	}
 	s.result.Settings = append(s.result.Settings, found...)
+}
+
+// wanted reports whether data can hold a setting, in whatever encoding.
+func wanted(data []byte) bool {
+	marked := bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff})
+	return marked || hint().Match(data) || bytes.IndexByte(data, 0) >= 0 && hint().Match(bytes.ReplaceAll(data, []byte{0}, nil))
 }
 
 // example knows files that show which settings there are and hold none.
@@ -165,13 +181,15 @@ func example(base string) bool {
 	return false
 }
 
-// dropIncluded leaves out what a file holds when a compose service that reads
-// the file was found with the same parts: it is one setting, not two.
+// dropIncluded leaves out what a file holds that another one reads: it is one
+// setting, not two. Of the .env beside a compose file only what a service takes
+// is left out.
 func (s *session) dropIncluded() {
 	parts := func(f Found) [3]Part { return [3]Part{f.Tenant, f.Client, f.Secret} }
 	used := map[Part]bool{}
+	including := func(f Found) bool { return slices.Contains([]string{"compose", "systemd", "spring"}, f.Consumer) }
 	for _, f := range s.result.Settings {
-		if f.Consumer != "compose" {
+		if !including(f) {
 			continue
 		}
 		for _, p := range parts(f) {
@@ -180,26 +198,37 @@ func (s *session) dropIncluded() {
 	}
 	s.result.Settings = slices.DeleteFunc(s.result.Settings, func(f Found) bool {
 		for _, p := range parts(f) {
-			if p.Set && (!s.included[p.File] || !used[p]) {
+			if p.Set && !s.imported[p.File] && (!s.included[p.File] || !used[p]) {
 				return false
 			}
 		}
-		return f.Consumer != "compose"
+		return !including(f)
 	})
 }
 
+// load reads a whole file, bounded also when it grows while it is read.
 func (s *session) load(name string) ([]byte, error) {
 	info, err := fs.Stat(s.fsys, name)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("is larger than %d MiB and was not read", maxFile>>20)
-	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("is no regular file and was not read")
 	}
-	return fs.ReadFile(s.fsys, name)
+	tooLarge := fmt.Errorf("is larger than %d MiB and was not read", maxFile>>20)
+	if info.Size() > maxFile {
+		return nil, tooLarge
+	}
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = tooLarge
+	}
+	return data, err
 }
 
 // joinDirectories pairs partial settings of one directory and environment.

@@ -1,6 +1,7 @@
 package setting
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"path"
@@ -18,7 +19,7 @@ type Found struct {
 	entra.Setting
 	Consumer    string // spring, dotnet, nextauth, grafana, terraform, kubernetes, ...
 	Name        string // section, registration or container inside the file
-	Environment string // production, staging, development, test, local or empty: guessed
+	Environment string // prod, staging, dev, test, local, another profile of Spring, or empty: guessed
 	Tenant      Part
 	Client      Part
 	Secret      Part
@@ -314,18 +315,27 @@ func (f *Found) finish() {
 	}
 }
 
+// environments are the names that one environment goes by.
 var environments = map[string]string{
-	"prod": "production", "production": "production", "prd": "production", "live": "production",
-	"staging": "staging", "stage": "staging", "stg": "staging", "preprod": "staging",
-	"dev": "development", "development": "development", "test": "test", "testing": "test", "qa": "test", "uat": "test",
+	"prod": "prod", "production": "prod", "prd": "prod", "live": "prod",
+	"staging": "staging", "stage": "staging", "stg": "staging", "preprod": "staging", "preproduction": "staging", "uat": "staging",
+	"dev": "dev", "development": "dev", "develop": "dev", "nonprod": "nonprod",
+	"test": "test", "testing": "test", "tst": "test", "qa": "test",
 	"local": "local",
+}
+
+// environmentNamed is the one name of an environment, or the name as it is
+// when it is none of the usual ones.
+func environmentNamed(name string) string {
+	return cmp.Or(environments[strings.ToLower(strings.TrimSpace(name))], name)
 }
 
 // environmentOf guesses the environment from a path: the file name speaks
 // before its directories.
 func environmentOf(name string) string {
 	for dir := name; dir != "." && dir != "/" && dir != ""; dir = path.Dir(dir) {
-		for _, word := range strings.FieldsFunc(strings.ToLower(path.Base(dir)), func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {
+		base := strings.NewReplacer("pre-prod", "preprod", "pre_prod", "preprod", "non-prod", "nonprod", "non_prod", "nonprod").Replace(strings.ToLower(path.Base(dir)))
+		for _, word := range strings.FieldsFunc(base, func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {
 			if word == "local" && path.Base(name) == "local.settings.json" {
 				return "local"
 			}

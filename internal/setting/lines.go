@@ -1,8 +1,11 @@
 package setting
 
 import (
+	"errors"
 	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // each calls line with the text of every line, without its end, and its
@@ -21,14 +24,17 @@ func (s *source) each(line func(text string, at int)) {
 	}
 }
 
-// parseINI reads sections with KEY = VALUE lines. Grafana's parser takes quotes
-// of one kind around a whole value off, and so do those of TOML; both read
-// ; and # at the start of a line as a comment.
+// parseINI reads sections with KEY = VALUE lines: of Grafana, of TOML and of
+// what looks like them. Both read ; and # at the start of a line as a comment.
 func parseINI(s *source) (*node, error) {
 	root := &node{kind: mapping, src: s}
 	section := root
+	var malformed error
 	s.each(func(line string, at int) {
 		body := strings.TrimSpace(line)
+		if malformed == nil && openSection().MatchString(body) {
+			malformed = s.errorAt(at+strings.IndexByte(line, '['), errors.New("malformed line: the section has no ]"))
+		}
 		if body == "" || body[0] == '#' || body[0] == ';' {
 			return
 		}
@@ -42,16 +48,81 @@ func parseINI(s *source) (*node, error) {
 			return
 		}
 		start := at + len(key) + 1 + len(value) - len(strings.TrimLeft(value, " \t"))
-		n := &node{key: strings.TrimSpace(key), text: strings.TrimSpace(value), src: s, start: start}
-		n.end = start + len(n.text)
-		if q := n.text; len(q) > 1 && strings.ContainsRune("\"'`", rune(q[0])) && q[len(q)-1] == q[0] {
-			n.text = q[1 : len(q)-1]
-		}
+		n := &node{key: strings.TrimSpace(key), src: s, start: start}
+		n.text, n.end = unquoteINI(strings.TrimRight(s.text[start:at+len(line)], " \t"), strings.HasSuffix(s.name, ".ini"))
+		n.end += start
 		reference(n)
 		section.items = append(section.items, n)
 	})
-	return root, nil
+	return root, malformed
 }
+
+// unquoteINI reads a value and returns where it ends. In .ini files of Grafana
+// three quotes keep everything, other quotes of one kind around all of it are
+// taken off, and # and ; begin a comment anywhere. Elsewhere the rules are those
+// of TOML: escapes in double quotes, none in single ones.
+func unquoteINI(text string, grafana bool) (string, int) {
+	if text == "" {
+		return "", 0
+	}
+	q := text[:1]
+	if !grafana && q == `"` {
+		for end := 1; end < len(text); end++ {
+			if text[end] == '\\' {
+				end++
+			} else if text[end] == '"' {
+				return unescapeTOML(text[1:end]), end + 1
+			}
+		}
+	}
+	if triple := `"""`; grafana && strings.HasPrefix(text, triple) {
+		if end := strings.Index(text[3:], triple); end >= 0 {
+			return text[3 : 3+end], end + 6
+		}
+	}
+	if end := strings.Index(text[1:], q); end >= 0 && (q == "`" || !grafana && q == "'") {
+		return text[1 : 1+end], end + 2
+	}
+	signs := []string{" #", "\t#", " ;"}
+	if grafana {
+		signs = []string{"#", ";"}
+	}
+	for _, sign := range signs {
+		text, _, _ = strings.Cut(text, sign)
+	}
+	text = strings.TrimSpace(text)
+	if n := len(text); n > 1 && strings.Contains(`"'`, q) && text[n-1] == q[0] {
+		return text[1 : n-1], n
+	}
+	return text, len(text)
+}
+
+// unescapeTOML reads the escapes of a basic string, which are those of JSON
+// and \U; what is none stays.
+func unescapeTOML(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		size := 0
+		if text[i] == '\\' && i+1 < len(text) {
+			if at := strings.IndexByte(`btnfr"\`, text[i+1]); at >= 0 {
+				b.WriteByte("\b\t\n\f\r\"\\"[at])
+				size = 2
+			} else if digits := map[byte]int{'u': 4, 'U': 8}[text[i+1]]; digits > 0 {
+				size = hexRune(text[i:], digits, &b)
+			}
+		}
+		if size == 0 {
+			b.WriteByte(text[i])
+			continue
+		}
+		i += size - 1
+	}
+	return b.String()
+}
+
+// openSection is the head of a section that lost its bracket; a list of TOML
+// that goes on over lines begins otherwise.
+var openSection = lazy(`^\[[A-Za-z][\w.-]*$`)
 
 // parseProperties reads Java properties: separators = : and blank, escapes,
 // lines continued with a backslash. Documents are split at #---.
@@ -93,6 +164,9 @@ func parseProperties(s *source) ([]*node, error) {
 	})
 	for _, d := range docs {
 		for _, n := range d.items {
+			if i := badUnicode(s.text[n.start:n.end]); i >= 0 {
+				return nil, s.errorAt(n.start+i, errors.New(`malformed properties: a \u without four hexadecimal digits`))
+			}
 			reference(n)
 		}
 	}
@@ -121,6 +195,36 @@ func (p *property) add(body string, at int) *property {
 	return nil
 }
 
+// badUnicode finds a \u that Java refuses; -1 when there is none.
+func badUnicode(raw string) int {
+	for i := 0; i+1 < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if raw[i+1] == 'u' {
+			if _, err := strconv.ParseUint(raw[min(i+2, len(raw)):min(i+6, len(raw))], 16, 32); err != nil || len(raw) < i+6 {
+				return i
+			}
+		}
+		i++
+	}
+	return -1
+}
+
+// withLow joins the first half of a character of UTF-16 with the second, when
+// its escape follows at i.
+func withLow(high rune, s string, i *int) rune {
+	if len(s) < *i+7 || s[*i+1:*i+3] != `\u` {
+		return high
+	}
+	low, err := strconv.ParseUint(s[*i+3:*i+7], 16, 16)
+	if pair := utf16.DecodeRune(high, rune(low)); err == nil && pair != utf8.RuneError {
+		*i += 6
+		return pair
+	}
+	return high
+}
+
 func unescapeProperty(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
@@ -144,8 +248,8 @@ func unescapeProperty(s string) string {
 		case 'u':
 			if i+4 < len(s) {
 				if code, err := strconv.ParseUint(s[i+1:i+5], 16, 16); err == nil {
-					b.WriteRune(rune(code))
 					i += 4
+					b.WriteRune(withLow(rune(code), s, &i))
 					continue
 				}
 			}

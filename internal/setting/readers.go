@@ -3,8 +3,10 @@ package setting
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +14,7 @@ import (
 // knows the kinds.
 type reader struct {
 	kind  string
-	match func(base string) bool
+	match func(name string) bool
 	read  func(*session, *source) ([]Found, error)
 }
 
@@ -31,6 +33,8 @@ func ext(endings ...string) func(string) bool {
 func readers() []reader {
 	return []reader{
 		{"dotenv", isDotenv, readDotenv},
+		{"shell", isShell, readShell},
+		{"systemd", isUnit, readUnit},
 		{"json", ext(".json", ".jsonc"), readJSON},
 		{"compose", isCompose, readCompose},
 		{"yaml", ext(".yml", ".yaml"), readYAML},
@@ -42,6 +46,7 @@ func readers() []reader {
 }
 
 var (
+	shebang     = lazy(`^#![^\n]*\b(?:sh|bash|zsh|ksh|dash)\b`)
 	looksINI    = lazy(`(?m)^\[[^\[\]\n]+\]\s*$`)
 	looksDotenv = lazy(`(?m)^(?:export )?[A-Za-z_][A-Za-z0-9_]*=`)
 )
@@ -50,6 +55,8 @@ var (
 func kindOf(text string) string {
 	text = strings.TrimSpace(strings.TrimPrefix(text, mark))
 	switch {
+	case shebang().MatchString(text):
+		return "shell"
 	case strings.HasPrefix(text, "{"):
 		return "json"
 	case strings.HasPrefix(text, "<"):
@@ -62,16 +69,41 @@ func kindOf(text string) string {
 	return "yaml"
 }
 
-func isDotenv(base string) bool {
-	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list" || base == ".envrc"
+func isDotenv(name string) bool {
+	base := path.Base(name)
+	return base == ".env" || strings.HasPrefix(base, ".env.") || strings.HasSuffix(base, ".env") || base == "env.list"
+}
+
+func isShell(name string) bool {
+	return ext(".sh", ".bash", ".zsh", ".ksh")(name) || slices.Contains([]string{".envrc", ".profile", ".bashrc", ".bash_profile", ".zshrc", ".zshenv", ".zprofile"}, path.Base(name))
 }
 
 // readDotenv reads as most libraries do. docker run --env-file takes lines as
 // they are, which is said where it matters.
 func readDotenv(_ *session, s *source) ([]Found, error) {
 	base := strings.ToLower(path.Base(s.name))
-	return extract("dotenv", flatten(dotenvNode(s, base == "env.list" || base == "docker.env"), nil, nil)), nil
+	return extract("dotenv", flatten(dotenvNode(s, base == "env.list" || base == "docker.env"), nil, nil)), s.keyWithout("=")
 }
+
+// keyWithout finds a line that begins with a key of a setting and has no
+// separator behind it. Readers of lines pass it over, so the part is missing.
+func (s *source) keyWithout(separators string) error {
+	var err error
+	s.each(func(line string, at int) {
+		m := firstWord().FindStringSubmatchIndex(line)
+		if err != nil || m == nil || strings.ContainsAny(line, separators) || strings.IndexByte(line, 0) >= 0 {
+			return
+		}
+		key := strings.TrimRight(line[m[2]:m[3]], ":")
+		if r, _ := roleOf([]string{key}); r == secretRole || r == clientRole || r == tenantRole {
+			err = s.errorAt(at+m[2], fmt.Errorf("malformed line: %s has no = behind it", named(key, "", "", "a key")))
+		}
+	})
+	return err
+}
+
+// firstWord is a name that is more than one word: client_id, not tenant.
+var firstWord = lazy(`^\s*(?:export\s+)?([A-Za-z][A-Za-z0-9]*[_.:-][A-Za-z0-9_.:-]*)[\s:]+\S`)
 
 func dotenvNode(s *source, raw bool) *node {
 	root, earlier := &node{kind: mapping, src: s}, map[string]*node{}
@@ -88,6 +120,7 @@ func dotenvNode(s *source, raw bool) *node {
 		if !raw && e.quote != '\'' {
 			expand(n, earlier)
 		}
+		vaultReference(n)
 		root.items, earlier[n.key] = append(root.items, n), n
 	}
 	return root
@@ -149,9 +182,13 @@ func readYAML(session *session, s *source) ([]Found, error) {
 		case doc.get("jobs") != nil:
 			all = append(all, workflow(doc)...)
 		case strings.HasPrefix(base, "application") || strings.HasPrefix(base, "bootstrap"):
-			all = append(all, spring(s.name, doc)...)
+			session.spring(s, []*node{doc})
 		case strings.HasPrefix(base, "values"):
-			all = append(all, extract("helm", flatten(doc, nil, nil))...)
+			l := layer{name: s.name, overlay: helmOverlay(s.name), fields: flatten(doc, nil, nil)}
+			if l.overlay {
+				l.environment = environmentOf(s.name)
+			}
+			session.add("helm", "", l)
 		default:
 			all = append(all, extract("yaml", flatten(doc, nil, nil))...)
 		}
@@ -159,42 +196,10 @@ func readYAML(session *session, s *source) ([]Found, error) {
 	return all, nil
 }
 
-func readProperties(_ *session, s *source) ([]Found, error) {
+func readProperties(session *session, s *source) ([]Found, error) {
 	docs, err := parseProperties(s)
-	var all []Found
-	for _, doc := range docs {
-		all = append(all, spring(s.name, doc)...)
-	}
-	return all, err
-}
-
-var springFile = lazy(`^(?:application|bootstrap)-([^.]+)\.`)
-
-// spring reads one document of a Spring configuration. Its profile, from the
-// document or the file name, names the environment.
-func spring(name string, doc *node) []Found {
-	fields := flatten(doc, nil, nil)
-	for _, f := range fields {
-		fallback(f.value, springDefault())
-	}
-	profile := ""
-	if m := springFile().FindStringSubmatch(path.Base(name)); m != nil {
-		profile = m[1]
-	}
-	for _, f := range fields {
-		if key := strings.Join(f.keys, "."); key == "spring.config.activate.on-profile" || key == "spring.profiles" {
-			profile = f.value.text
-		}
-	}
-	all := extract("spring", fields)
-	for i := range all {
-		if profile != "" {
-			if all[i].Environment = environments[strings.ToLower(profile)]; all[i].Environment == "" {
-				all[i].Environment = profile
-			}
-		}
-	}
-	return all
+	session.spring(s, docs)
+	return nil, err
 }
 
 // workflow reads the azure/login steps and the env blocks of a GitHub workflow.
@@ -246,7 +251,7 @@ func readINI(_ *session, s *source) ([]Found, error) {
 	case strings.Contains(s.name, "oauth2"):
 		consumer = "oauth2-proxy"
 	}
-	return extract(consumer, flatten(root, nil, nil)), nil
+	return extract(consumer, flatten(root, nil, nil)), s.keyWithout("=:")
 }
 
 // readXML reads <add key= value=> of .NET Framework configuration.
@@ -257,7 +262,7 @@ func readXML(_ *session, s *source) ([]Found, error) {
 	d := xml.NewDecoder(strings.NewReader(body))
 	// The text is UTF-8 by now, whatever the declaration says.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
-	for {
+	for depth := 0; ; {
 		begin := int(d.InputOffset()) + shift
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -266,7 +271,16 @@ func readXML(_ *session, s *source) ([]Found, error) {
 		if err != nil {
 			return nil, s.errorAt(min(int(d.InputOffset())+shift, len(s.text)), errors.New("malformed XML"))
 		}
+		if _, ends := token.(xml.EndElement); ends {
+			depth--
+		}
 		element, ok := token.(xml.StartElement)
+		if ok {
+			depth++
+		}
+		if depth > maxDepth {
+			return nil, s.errorAt(begin, errors.New("malformed XML: nested too deeply"))
+		}
 		if !ok || element.Name.Local != "add" {
 			continue
 		}

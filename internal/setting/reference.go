@@ -33,6 +33,14 @@ func reference(n *node) {
 	}
 }
 
+// vaultReference marks a reference to a vault where nothing else stands for a
+// value: in quotes that expand nothing, or behind escapes.
+func vaultReference(n *node) {
+	if n.unresolved == "" && strings.HasPrefix(strings.TrimSpace(n.text), "@Microsoft.") {
+		reference(n)
+	}
+}
+
 func variable(t string) bool {
 	return strings.HasPrefix(t, "${") && strings.HasSuffix(t, "}") && strings.Count(t, "${") == 1
 }

@@ -1,7 +1,6 @@
 package setting
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"sort"
@@ -50,6 +49,12 @@ func newSource(name string, data []byte) (*source, error) {
 			s.lines = append(s.lines, i+1)
 		}
 	}
+	if half := strings.IndexRune(s.text, utf8.RuneError); s.transcoded && (half >= 0 || len(data)%2 > 0) {
+		if half < 0 {
+			half = len(s.text)
+		}
+		return nil, s.errorAt(half, errors.New("holds half a character of UTF-16: the file is cut or damaged; save it as UTF-8"))
+	}
 	if i := strings.IndexByte(s.text, 0); i >= 0 {
 		return nil, s.errorAt(i, errors.New("holds a zero byte: not a text file, or UTF-16 without a byte order mark; save it as UTF-8"))
 	}
@@ -80,15 +85,6 @@ func (s *source) errorAt(offset int, err error) *Error {
 
 // mark is the byte order mark of UTF-8.
 const mark = "\ufeff"
-
-// binary reports whether data looks like no text at all.
-func binary(data []byte) bool {
-	head := data[:min(len(data), 8000)]
-	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
-		return false
-	}
-	return bytes.IndexByte(head, 0) >= 0
-}
 
 type nodeKind int
 

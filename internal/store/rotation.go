@@ -20,20 +20,39 @@ import (
 // row is a rotation as the table has it.
 type row struct {
 	ID         string
+	TenantID   string
+	ClientID   string
+	Binding    string
 	Generation int64
+	Ended      int64
 	Version    int64
 	Epoch      int64
 	Holder     string
 	HeldUntil  int64
+	Started    int64
 	Doc        string
 	Mac        string
 }
 
-const rowColumns = "SELECT id, generation, version, epoch, holder, held_until, doc, mac FROM rotation "
+const rowColumns = "SELECT id, tenant_id, client_id, binding, generation, ended, version, epoch, holder, held_until, started, doc, mac FROM rotation "
+
+// encode makes the row of a rotation as it is held.
+func (s *Store) encode(r *rotate.Rotation, holder string, heldUntil int64) (row, error) {
+	doc, err := json.Marshal(r)
+	if err != nil {
+		return row{}, fmt.Errorf("write rotation %s: %w", r.ID, err)
+	}
+	out := row{
+		ID: r.ID, TenantID: r.Plan.TenantID, ClientID: r.Plan.ClientID, Binding: r.Binding, Generation: r.Generation, Ended: ended(r),
+		Version: r.Version, Epoch: r.Epoch, Holder: holder, HeldUntil: heldUntil, Started: r.Started.UnixMilli(), Doc: string(doc),
+	}
+	out.Mac = s.keys.rowMac(out)
+	return out, nil
+}
 
 // decode checks a row and reads it.
 func (s *Store) decode(r row) (*rotate.Rotation, error) {
-	if r.Mac != s.keys.rowMac(r.ID, r.Version, r.Doc) {
+	if r.Mac != s.keys.rowMac(r) {
 		return nil, fmt.Errorf("read rotation %s: %w", r.ID, ErrForged)
 	}
 	out := &rotate.Rotation{}
@@ -44,11 +63,14 @@ func (s *Store) decode(r row) (*rotate.Rotation, error) {
 	return out, nil
 }
 
-func (k keyring) rowMac(id string, version int64, doc string) string {
-	return k.mac("rotation", id, strconv.FormatInt(version, 10), doc)
+// rowMac covers every column but itself.
+func (k keyring) rowMac(r row) string {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return k.mac("rotation", r.ID, r.TenantID, r.ClientID, r.Binding, number(r.Generation), number(r.Ended), number(r.Version),
+		number(r.Epoch), r.Holder, number(r.HeldUntil), number(r.Started), r.Doc)
 }
 
-func ended(r *rotate.Rotation) int {
+func ended(r *rotate.Rotation) int64 {
 	if r.State.Ended() {
 		return 1
 	}
@@ -71,12 +93,12 @@ func (s *Store) Begin(ctx context.Context, r *rotate.Rotation, entries ...audit.
 			return err
 		}
 		r.Generation, r.Version = last+1, 1
-		doc, err := json.Marshal(r)
+		n, err := s.encode(r, "", 0)
 		if err != nil {
-			return fmt.Errorf("write rotation %s: %w", r.ID, err)
+			return err
 		}
-		_, err = tx.NewRaw("INSERT INTO rotation (id, tenant_id, client_id, binding, generation, ended, version, epoch, holder, held_until, started, doc, mac) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', 0, ?, ?, ?)",
-			r.ID, r.Plan.TenantID, r.Plan.ClientID, r.Binding, r.Generation, ended(r), r.Version, r.Started.UnixMilli(), string(doc), s.keys.rowMac(r.ID, r.Version, string(doc))).Exec(ctx)
+		_, err = tx.NewRaw("INSERT INTO rotation (id, tenant_id, client_id, binding, generation, ended, version, epoch, holder, held_until, started, doc, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			n.ID, n.TenantID, n.ClientID, n.Binding, n.Generation, n.Ended, n.Version, n.Epoch, n.Holder, n.HeldUntil, n.Started, n.Doc, n.Mac).Exec(ctx)
 		if err != nil {
 			if isDuplicate(err) { // another process began one at the same moment
 				return rotate.ErrBusy
@@ -97,47 +119,78 @@ func isDuplicate(err error) bool {
 func (s *Store) Take(ctx context.Context, id string, hold time.Duration) (*rotate.Rotation, error) {
 	var taken *rotate.Rotation
 	err := s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		var r row
-		err := tx.NewRaw(rowColumns+"WHERE id = ?", id).Scan(ctx, &r)
-		if errors.Is(err, sql.ErrNoRows) {
-			return rotate.ErrNone
-		}
+		r, err := s.row(ctx, tx, id)
 		if err != nil {
-			return s.failure("read", err)
+			return err
+		}
+		if taken, err = s.decode(r); err != nil {
+			return err
 		}
 		now, err := s.clock(ctx, tx)
 		if err != nil {
 			return s.failure("read the clock of", err)
 		}
-		epoch := r.Epoch
 		if r.Holder != s.holder {
 			// On SQLite the lock says that whoever held it has ended.
 			free := r.HeldUntil + rotate.Grace.Milliseconds()
 			if s.shared && r.Holder != "" && now < free {
 				return fmt.Errorf("%w (%s, until %s at the latest)", rotate.ErrHeld, r.Holder, time.UnixMilli(free).UTC().Format(time.RFC3339))
 			}
-			epoch++
+			taken.Epoch++
 		}
-		res, err := tx.NewRaw("UPDATE rotation SET holder = ?, held_until = ?, epoch = ? WHERE id = ? AND epoch = ? AND version = ?",
-			s.holder, now+hold.Milliseconds(), epoch, id, r.Epoch, r.Version).Exec(ctx)
-		if err := s.one(res, err); err != nil {
-			return err
-		}
-		r.Epoch = epoch
-		taken, err = s.decode(r)
-		return err
+		return s.hold(ctx, tx, r, taken.Epoch, s.holder, now+hold.Milliseconds())
 	})
-	return taken, err
+	if err != nil {
+		return nil, err
+	}
+	return taken, nil
+}
+
+// Rotation reads a rotation without holding it.
+func (s *Store) Rotation(ctx context.Context, id string) (*rotate.Rotation, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	r, err := s.row(ctx, s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.decode(r)
+}
+
+func (s *Store) row(ctx context.Context, tx bun.IDB, id string) (r row, err error) {
+	err = tx.NewRaw(rowColumns+"WHERE id = ?", id).Scan(ctx, &r)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, rotate.ErrNone
+	}
+	if err != nil {
+		return r, s.failure("read", err)
+	}
+	return r, nil
+}
+
+// hold writes who holds a row, if it is as it was read.
+func (s *Store) hold(ctx context.Context, tx bun.Tx, r row, epoch int64, holder string, until int64) error {
+	read := r.Epoch
+	r.Epoch, r.Holder, r.HeldUntil = epoch, holder, until
+	res, err := tx.NewRaw("UPDATE rotation SET holder = ?, held_until = ?, epoch = ?, mac = ? WHERE id = ? AND epoch = ? AND version = ? AND mac = ?",
+		holder, until, epoch, s.keys.rowMac(r), r.ID, read, r.Version, r.Mac).Exec(ctx)
+	return s.one(res, err)
 }
 
 // Release gives a rotation up, so that another process need not wait.
 func (s *Store) Release(ctx context.Context, r *rotate.Rotation) error {
 	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewRaw("UPDATE rotation SET holder = '', held_until = 0 WHERE id = ? AND epoch = ? AND holder = ?", r.ID, r.Epoch, s.holder).Exec(ctx)
+		have, err := s.row(ctx, tx, r.ID)
 		if err != nil {
-			return s.failure("write to", err)
+			return err
 		}
-		return nil
+		if have.Epoch != r.Epoch || have.Holder != s.holder {
+			return nil // it is not ours any more
+		}
+		if _, err := s.decode(have); err != nil {
+			return err
+		}
+		return s.hold(ctx, tx, have, have.Epoch, "", 0)
 	})
 }
 
@@ -185,13 +238,13 @@ func (s *Store) save(ctx context.Context, r *rotate.Rotation, entries []audit.En
 		if err != nil {
 			return s.failure("read the clock of", err)
 		}
-		doc, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("write rotation %s: %w", r.ID, err)
-		}
 		r.Version = read + 1
+		n, err := s.encode(r, s.holder, now+rotate.Hold.Milliseconds())
+		if err != nil {
+			return err
+		}
 		res, err := tx.NewRaw("UPDATE rotation SET version = ?, ended = ?, held_until = ?, doc = ?, mac = ? WHERE id = ? AND version = ? AND epoch = ? AND holder = ?",
-			r.Version, ended(r), now+rotate.Hold.Milliseconds(), string(doc), s.keys.rowMac(r.ID, r.Version, string(doc)), r.ID, read, r.Epoch, s.holder).Exec(ctx)
+			n.Version, n.Ended, n.HeldUntil, n.Doc, n.Mac, r.ID, read, r.Epoch, s.holder).Exec(ctx)
 		if err := s.one(res, err); err != nil {
 			return err
 		}
@@ -208,6 +261,8 @@ func (s *Store) save(ctx context.Context, r *rotate.Rotation, entries []audit.En
 
 // Value opens a sealed value.
 func (s *Store) Value(ctx context.Context, r *rotate.Rotation, name string) (secret.Value, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
 	var dataKey, sealed string
 	err := s.db.NewRaw("SELECT data_key, sealed FROM sealed WHERE rotation = ? AND name = ?", r.ID, name).Scan(ctx, &dataKey, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -253,6 +308,8 @@ func (s *Store) generation(ctx context.Context, db bun.IDB, tenantID, clientID s
 
 // Generation returns the last generation begun for an app, 0 for none.
 func (s *Store) Generation(ctx context.Context, tenantID, clientID string) (int64, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
 	return s.generation(ctx, s.db, tenantID, clientID)
 }
 
@@ -271,6 +328,8 @@ func (s *Store) History(ctx context.Context, binding string) ([]*rotate.Rotation
 }
 
 func (s *Store) list(ctx context.Context, where string, args ...any) ([]*rotate.Rotation, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
 	var rows []row
 	if err := s.db.NewRaw(rowColumns+where, args...).Scan(ctx, &rows); err != nil {
 		return nil, s.failure("read", err)
@@ -290,14 +349,13 @@ const pauseSetting = "paused"
 
 // Paused returns why all writes are stopped, "" when they are not.
 func (s *Store) Paused(ctx context.Context) (string, error) {
-	why, err := s.setting(ctx, s.db, pauseSetting)
+	ctx, cancel := within(ctx)
+	defer cancel()
+	why, err := s.setting(ctx, s.db, pauseSetting, "")
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	if err != nil {
-		return "", s.failure("read", err)
-	}
-	return why, nil
+	return why, err
 }
 
 // Pause stops all writes of all processes, or lets them on for an empty why.

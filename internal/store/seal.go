@@ -39,14 +39,21 @@ func newKeyring(master []byte) (keyring, error) {
 	return k, errors.Join(errs[:]...)
 }
 
-// openKeys reads the key file, or makes it for a new database.
-func openKeys(path string, make bool) (keyring, error) {
+// openKeys reads the key file, or makes it where mayMake allows.
+func openKeys(path string, mayMake bool) (k keyring, made bool, err error) {
+	_, err = os.Stat(path)
+	if mayMake && errors.Is(err, fs.ErrNotExist) {
+		k, err = makeKeys(path)
+		return k, err == nil, err
+	}
+	k, err = readKeys(path)
+	return k, false, err
+}
+
+func readKeys(path string) (keyring, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !make {
-			return keyring{}, fmt.Errorf("the key file %s is missing: %w", path, ErrKey)
-		}
-		return makeKeys(path)
+		return keyring{}, fmt.Errorf("the key file %s is missing: %w", path, ErrKey)
 	}
 	if err != nil {
 		return keyring{}, fmt.Errorf("open the key of the store: %w", err)

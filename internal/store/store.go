@@ -16,17 +16,22 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	"github.com/uptrace/bun/schema"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // and the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/credsmith/credsmith/internal/audit"
 )
@@ -40,6 +45,10 @@ var (
 	ErrKey    = errors.New("the key does not fit the database: put back the key file that belongs to it")
 	ErrNewer  = errors.New("it was made by a newer credsmith: use that one")
 	ErrForged = errors.New("a row was changed by something else than credsmith: restore the database from a copy")
+	ErrOlder  = errors.New("it is an older copy than the one last written here: put the newest copy back, or only look at this one")
+	ErrBroken = errors.New("it is damaged, or no database: restore it from a copy")
+	ErrFull   = errors.New("there is no room to write: free some, then go on")
+	ErrDenied = errors.New("it may not be written: give this user the right to write the file and its directory")
 )
 
 // Options say how a store is opened.
@@ -65,6 +74,7 @@ type Store struct {
 	keys     keyring
 	chain    audit.Chain
 	headFile string
+	headLock sync.Mutex  // of the head file
 	headErr  atomic.Bool // the head could not be noted last time
 	lock     *fileLock
 }
@@ -103,24 +113,25 @@ func (s *Store) openSQLite(file string, o *Options) error {
 		}
 	} else {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return fmt.Errorf("make the store's directory: %w", err)
+			return fmt.Errorf("make the store's directory: %w", named(err))
 		}
 		if s.lock, err = lockFile(path + ".lock"); err != nil {
-			return fmt.Errorf("open %s: %w", path, err)
+			return s.failure("open", err)
 		}
 		// SQLite would make it readable to others.
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
-			return fmt.Errorf("open the store: %w", err)
+			return s.failure("open", err)
 		}
 		if err := f.Close(); err != nil {
-			return fmt.Errorf("open the store: %w", err)
+			return s.failure("open", err)
 		}
 	}
-	s.db, err = open("sqlite", sqliteSource(path, o.ReadOnly), sqlitedialect.New())
+	db, err := sql.Open("sqlite", sqliteSource(path, o.ReadOnly))
 	if err != nil {
-		return err
+		return s.failure("open", err)
 	}
+	s.db = bun.NewDB(db, sqlitedialect.New())
 	s.db.SetMaxOpenConns(1)
 	return nil
 }
@@ -149,54 +160,96 @@ func (s *Store) openPostgres(address string, o Options) error {
 		return fmt.Errorf("open %s: name the file of its key", s.place)
 	}
 	s.headFile = o.KeyFile + ".head"
-	s.db, err = open("pgx", address, pgdialect.New())
-	return err
-}
-
-func open(driver, source string, dialect schema.Dialect) (*bun.DB, error) {
-	db, err := sql.Open(driver, source)
+	config, err := pgx.ParseConfig(address)
 	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+		return fmt.Errorf("open %s: %w", s.place, err)
 	}
-	return bun.NewDB(db, dialect), nil
-}
-
-// prepare brings the schema up to date and checks that the key fits.
-func (s *Store) prepare(ctx context.Context, o Options) error {
-	isNew, err := s.migrate(ctx, o.ReadOnly)
-	if err != nil {
-		return err
-	}
-	if s.keys, err = openKeys(o.KeyFile, isNew && !o.ReadOnly); err != nil {
-		return err
-	}
-	s.chain = audit.NewChain(s.keys.audit)
-	check, err := s.setting(ctx, s.db, "check")
-	if errors.Is(err, sql.ErrNoRows) && !o.ReadOnly {
-		return s.setSetting(ctx, s.db, "check", s.keys.mac("check"))
-	}
-	if err != nil {
-		return s.failure("read", err)
-	}
-	if check != s.keys.mac("check") {
-		return fmt.Errorf("open %s with %s: %w", s.place, o.KeyFile, ErrKey)
-	}
+	// All writes meet at the head of the audit record: a process that was
+	// stopped in the middle of one must not keep all others from it.
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(idleWithin.Milliseconds(), 10)
+	s.db = bun.NewDB(stdlib.OpenDB(*config), pgdialect.New())
+	s.db.SetMaxOpenConns(maxConns)
 	return nil
 }
 
-// migrate reports whether the database was empty.
-func (s *Store) migrate(ctx context.Context, readOnly bool) (isNew bool, err error) {
+// idleWithin is how long a transaction may wait for its own process.
+const idleWithin = 5 * time.Second
+
+// maxConns is one process's share of the 100 connections that PostgreSQL
+// admits by default.
+const maxConns = 10
+
+// prepare brings the schema up to date, and checks that the key fits and that
+// the database is not an old copy.
+func (s *Store) prepare(ctx context.Context, o Options) error {
+	if err := s.migrate(ctx, o.ReadOnly); err != nil {
+		return err
+	}
+	check, err := s.check(ctx)
+	if err != nil {
+		return err
+	}
+	// Without the check nothing was ever sealed here.
+	fresh := check == "" && !o.ReadOnly
+	var made bool
+	if s.keys, made, err = openKeys(o.KeyFile, fresh); err != nil {
+		return err
+	}
+	s.chain = audit.NewChain(s.keys.audit)
+	if fresh {
+		// Of two that begin at once the first one's key stays.
+		_, err := s.db.NewRaw("INSERT INTO setting (name, value, mac) VALUES ('check', ?, '') ON CONFLICT (name) DO NOTHING", s.keys.mac("check")).Exec(ctx)
+		if err != nil {
+			return s.failure("write to", err)
+		}
+		if check, err = s.check(ctx); err != nil {
+			return err
+		}
+	}
+	if check != s.keys.mac("check") {
+		err := fmt.Errorf("open %s with %s: %w", s.place, o.KeyFile, ErrKey)
+		if made {
+			err = errors.Join(err, os.Remove(o.KeyFile))
+		}
+		return err
+	}
+	if o.ReadOnly {
+		return nil
+	}
+	known, err := s.noted()
+	if err != nil {
+		return err
+	}
+	return s.holds(ctx, known)
+}
+
+// check returns what only the right key makes; "" in a new database.
+func (s *Store) check(ctx context.Context) (string, error) {
+	var check string
+	err := s.db.NewRaw("SELECT value FROM setting WHERE name = 'check'").Scan(ctx, &check)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", s.failure("read", err)
+	}
+	return check, nil
+}
+
+func (s *Store) migrate(ctx context.Context, readOnly bool) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return false, err
+		return err
 	}
-	dialect := goose.DialectSQLite3
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{goose.WithLogger(goose.NopLogger())}
 	if s.shared {
-		dialect = goose.DialectPostgres
+		// Several may start at once.
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+		if err != nil {
+			return s.failure("set up", err)
+		}
+		dialect, options = goose.DialectPostgres, append(options, goose.WithSessionLocker(locker))
 	}
-	p, err := goose.NewProvider(dialect, s.db.DB, files, goose.WithLogger(goose.NopLogger()))
+	p, err := goose.NewProvider(dialect, s.db.DB, files, options...)
 	if err != nil {
-		return false, s.failure("set up", err)
+		return s.failure("set up", err)
 	}
 	sources := p.ListSources()
 	newest := sources[len(sources)-1].Version
@@ -208,19 +261,23 @@ func (s *Store) migrate(ctx context.Context, readOnly bool) (isNew bool, err err
 	}
 	switch {
 	case err != nil:
-		return false, s.failure("read the version of", err)
+		return s.failure("read the version of", err)
 	case have > newest:
-		return false, fmt.Errorf("open %s (schema %d, this credsmith knows %d): %w", s.place, have, newest, ErrNewer)
+		return fmt.Errorf("open %s (schema %d, this credsmith knows %d): %w", s.place, have, newest, ErrNewer)
 	case readOnly && have < newest:
-		return false, fmt.Errorf("open %s: it was made by an older credsmith: run a command that writes first", s.place)
+		return fmt.Errorf("open %s: it was made by an older credsmith: run a command that writes first", s.place)
 	case have == newest:
-		return false, nil
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return false, s.failure("set up", err)
+		return s.failure("set up", err)
 	}
-	return have == 0, nil
+	return nil
 }
+
+// DB is the database itself, for tables beside the store's. On SQLite it has
+// one connection, which all must share: the store's lock admits no second one.
+func (s *Store) DB() *sql.DB { return s.db.DB }
 
 // Close ends the use of the database.
 func (s *Store) Close() error {
@@ -234,9 +291,42 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
+// failure says what was tried and, where the database's own words do not, what
+// to do next.
 func (s *Store) failure(did string, err error) error {
-	return fmt.Errorf("%s the store %s: %w", did, s.place, err)
+	return fmt.Errorf("%s the store %s: %w", did, s.place, named(err))
 }
+
+func named(err error) error {
+	code := 0
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		code = e.Code() & 0xff // without the extension
+	}
+	kind := error(nil)
+	switch {
+	case code == sqlite3.SQLITE_CORRUPT, code == sqlite3.SQLITE_NOTADB:
+		kind = ErrBroken
+	case code == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC):
+		kind = ErrFull
+	case code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM,
+		errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		kind = ErrDenied
+	case code == sqlite3.SQLITE_BUSY, code == sqlite3.SQLITE_LOCKED:
+		kind = ErrLocked
+	}
+	if kind == nil || errors.Is(err, kind) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", kind, err)
+}
+
+// within bounds a statement or transaction: a database behind a dead line
+// would keep its caller waiting for a quarter of an hour.
+func within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, answerWithin, fmt.Errorf("the database has not answered within %s", answerWithin))
+}
+
+const answerWithin = 15 * time.Second
 
 // clock is the time by which rotations are held, in milliseconds: the
 // database's, which all who share it have in common.
@@ -252,14 +342,25 @@ func (s *Store) clock(ctx context.Context, tx bun.IDB) (int64, error) {
 	return ms, err
 }
 
-func (s *Store) setting(ctx context.Context, db bun.IDB, name string) (string, error) {
-	var value string
-	err := db.NewRaw("SELECT value FROM setting WHERE name = ?", name).Scan(ctx, &value)
-	return value, err
+// setting returns a value; sql.ErrNoRows for none.
+func (s *Store) setting(ctx context.Context, db bun.IDB, name, lock string) (string, error) {
+	var value, mac string
+	err := db.NewRaw("SELECT value, mac FROM setting WHERE name = ?"+lock, name).Scan(ctx, &value, &mac)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", err
+	}
+	if err != nil {
+		return "", s.failure("read", err)
+	}
+	if mac != s.keys.mac("setting", name, value) {
+		return "", fmt.Errorf("read %q of the store %s: %w", name, s.place, ErrForged)
+	}
+	return value, nil
 }
 
 func (s *Store) setSetting(ctx context.Context, db bun.IDB, name, value string) error {
-	_, err := db.NewRaw("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value).Exec(ctx)
+	_, err := db.NewRaw("INSERT INTO setting (name, value, mac) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value, mac = excluded.mac",
+		name, value, s.keys.mac("setting", name, value)).Exec(ctx)
 	if err != nil {
 		return s.failure("write to", err)
 	}

@@ -28,7 +28,7 @@ const value = "aB38Q~0123456789abcdefghijklmnopqrs-._~Z"
 
 func newLab(t *testing.T) *entralab.Lab {
 	t.Helper()
-	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true})
+	lab, err := entralab.Start(t.Context(), entralab.Config{InProcess: true, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,24 +31,34 @@ const MaxBody = 8 << 20
 // Timeout bounds one request, answer included.
 const Timeout = 30 * time.Second
 
-// NewClient returns a client over its own connections. caFile names further
-// trusted certificates in PEM; empty for those of the system.
-func NewClient(caFile string) (*http.Client, error) {
+// TLS returns the settings of all connections. caFile names further trusted
+// certificates in PEM; empty for those of the system.
+func TLS(caFile string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile == "" {
+		return config, nil
+	}
 	// crypto/x509 reads SSL_CERT_FILE by itself, but not on macOS and Windows.
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the certificates named by SSL_CERT_FILE: %w", err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s, named by SSL_CERT_FILE, holds no certificate in PEM", caFile)
-		}
-		config.RootCAs = pool
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificates named by SSL_CERT_FILE: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s, named by SSL_CERT_FILE, holds no certificate in PEM", caFile)
+	}
+	config.RootCAs = pool
+	return config, nil
+}
+
+// NewClient returns a client over its own connections, see [TLS] for caFile.
+func NewClient(caFile string) (*http.Client, error) {
+	config, err := TLS(caFile)
+	if err != nil {
+		return nil, err
 	}
 	return Wrap(&http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

@@ -18,9 +18,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/command"
 )
 
 // maxFile is the largest file that is written, in bytes.
@@ -34,6 +36,17 @@ type Config struct {
 	// names on the way to it with dots between them or as a JSON pointer (json,
 	// yaml), or section.name (ini).
 	Key string `yaml:"key"`
+	// Reload is run when the value is written and proved; nil for nothing.
+	Reload *Reload `yaml:"reload"`
+}
+
+// Reload is a program that makes the consumers read the file again, and ends
+// with exit code 0 when they have.
+type Reload struct {
+	// Command is the absolute path of a program, and its arguments.
+	Command []string `yaml:"command"`
+	// Timeout bounds it; a minute if it is 0.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // Sink is one value in one file.
@@ -46,8 +59,9 @@ type Sink struct {
 	step func(name string, do func() error) error
 }
 
-// New returns the sink of a configuration; its errors name the field.
-func New(format Format, c Config) (*Sink, error) {
+// New returns the sink of a configuration; with Reload it is a
+// [sink.Reloader] too. Its errors name the field.
+func New(format Format, c Config) (sink.Sink, error) {
 	if format.parser() == nil {
 		return nil, fmt.Errorf("there is no file format %q", format)
 	}
@@ -63,7 +77,15 @@ func New(format Format, c Config) (*Sink, error) {
 		return nil, fmt.Errorf("key: %q %w", c.Key, err)
 	}
 	plain := func(_ string, do func() error) error { return do() }
-	return &Sink{format, filepath.Clean(c.File), c.Key, plain}, nil
+	s := &Sink{format, filepath.Clean(c.File), c.Key, plain}
+	if c.Reload == nil {
+		return s, nil
+	}
+	cmd, err := command.New(c.Reload.Command, c.Reload.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("reload.%w", err)
+	}
+	return &reloading{Sink: s, command: cmd, done: map[string]bool{}}, nil
 }
 
 func checkKey(format Format, key string) error {

@@ -78,7 +78,7 @@ func newSink(t testing.TB, format Format, name string) *Sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s.(*Sink)
 }
 
 // place makes a file in a folder of its own.

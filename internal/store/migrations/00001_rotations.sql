@@ -42,7 +42,8 @@ CREATE INDEX audit_action ON audit (action, at);
 -- Single values: the head of the audit chain, the check of the key, a pause.
 CREATE TABLE setting (
 	name  TEXT PRIMARY KEY,
-	value TEXT NOT NULL
+	value TEXT NOT NULL,
+	mac   TEXT NOT NULL
 );
 
 -- +goose Down

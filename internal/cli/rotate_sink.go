@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/credsmith/credsmith/internal/config"
+	"github.com/credsmith/credsmith/internal/secret"
+	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/file"
+	"github.com/credsmith/credsmith/internal/sink/keyvault"
+	"github.com/credsmith/credsmith/internal/sink/kubernetes"
+	"github.com/credsmith/credsmith/internal/sink/vault"
+)
+
+// sink makes the adapter of a place that the configuration names. Key Vault is
+// written as the tenant's operator.
+func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.Sink, error) {
+	build := r.sinkOf(s.Kind, operator)
+	if build == nil {
+		return nil, usage("docs/sinks.md lists the sinks", "%w", config.Unknown(s.At, "sink", s.Kind, sinkKinds()))
+	}
+	built, err := build(s)
+	if _, badKeys := errors.AsType[config.Errors](err); badKeys {
+		return nil, usage("docs/sinks.md says what the sink takes", "%w", err)
+	}
+	if err != nil {
+		return nil, usage("docs/sinks.md says what the sink takes", "%s: the sink %s: %w", s.At, s.Kind, err)
+	}
+	return built, nil
+}
+
+func sinkKinds() []string {
+	kinds := []string{"keyvault", "kubernetes", "vault"}
+	for _, f := range file.Formats() {
+		kinds = append(kinds, string(f))
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// sinkOf returns what makes sinks of a kind, nil for a kind that is unknown.
+func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(config.Sink) (sink.Sink, error) {
+	switch kind {
+	case "keyvault":
+		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
+	case "vault":
+		return decoded(func(c vault.Config) (sink.Sink, error) { return vault.New(c, r.vaultToken, r.http) })
+	case "kubernetes":
+		return decoded(func(c kubernetes.Config) (sink.Sink, error) {
+			cluster, err := kubernetes.Connect(c.Context)
+			if err != nil {
+				return nil, err
+			}
+			return kubernetes.New(c, cluster)
+		})
+	}
+	if format := file.Format(kind); slices.Contains(file.Formats(), format) {
+		return decoded(func(c file.Config) (sink.Sink, error) { return file.New(format, c) })
+	}
+	return nil
+}
+
+// decoded reads a sink's keys before it is made.
+func decoded[Config any](build func(Config) (sink.Sink, error)) func(config.Sink) (sink.Sink, error) {
+	return func(s config.Sink) (sink.Sink, error) {
+		var c Config
+		if err := s.Decode(&c); err != nil {
+			return nil, err
+		}
+		return build(c)
+	}
+}
+
+// vaultToken is where Vault's own command line finds its token: VAULT_TOKEN, or
+// ~/.vault-token, which agents renew.
+func (r *rotations) vaultToken(context.Context) (secret.Value, error) {
+	if token := r.get("VAULT_TOKEN"); token != "" {
+		return secret.New(token), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("VAULT_TOKEN is not set: %w", err)
+	}
+	text, err := os.ReadFile(filepath.Join(home, ".vault-token"))
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("VAULT_TOKEN is not set: %w", err)
+	}
+	return secret.New(strings.TrimSpace(string(text))), nil
+}
