@@ -221,7 +221,7 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, []con
 	if err != nil {
 		return c, nil, err
 	}
-	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
+	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Fast: f.fast, Offline: f.offline}
 	seen, err := p.readSeen(f.seen)
 	seen.about(&c)
 	return c, seen.consumers, err

@@ -175,7 +175,7 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 	c := diagnose.Case{
 		Setting: j.setting, Fingerprint: j.print, Scope: scopeFor(r.flags.scope, j.setting.Authority),
 		KnownTenants: r.known.tenantsFor(j.setting), Known: r.known.settingsFor(j),
-		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
+		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Fast: r.flags.fast, Offline: r.flags.offline,
 	}
 	means := r.base
 	var err error
