@@ -31,7 +31,7 @@ const (
 	// been called off: giving up would leave a secret that nobody knows.
 	sealFor = 20 * time.Second
 
-	acceptTimes = 3                // in a row, before a value is delivered
+	acceptTimes = 3                // in a row at least, before a value is delivered
 	acceptEvery = 2 * time.Second  // between them
 	acceptFor   = 30 * time.Minute // until a refusal is no longer propagation
 	maxAttempts = 3                // at minting
@@ -44,6 +44,8 @@ const (
 	maxOffset     = 5 * time.Minute // between our clock and the directory's
 	lifetimeSlack = time.Hour       // below a policy's limit, for its clock
 	logLag        = time.Hour       // entries of the sign-in log arrive out of order within it
+	logLate       = 24 * time.Hour  // and hardly any come later than that
+	logKept       = 90 * 24 * time.Hour
 	pollOverlap   = time.Hour
 	recheckGood   = time.Minute // how old the last look may be when the old secret is removed
 	reloadFor     = 30 * time.Minute

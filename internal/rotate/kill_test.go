@@ -318,14 +318,9 @@ func (w *world) judgeUse(history []entralab.Event, fresh string, retired time.Ti
 	defer w.mu.Unlock()
 	var last time.Time
 	for _, write := range w.writes {
-		before := 0
-		for _, at := range accepted {
-			if !at.After(write.at) {
-				before++
-			}
-		}
-		if before < 3 {
-			errs = append(errs, fmt.Errorf("sink %d had the value after %d acceptances", write.sink, before))
+		before := slices.DeleteFunc(slices.Clone(accepted), func(at time.Time) bool { return at.After(write.at) })
+		if len(before) < 8 || before[len(before)-1].Sub(before[0]) < time.Minute {
+			errs = append(errs, fmt.Errorf("sink %d had the value after %d acceptances", write.sink, len(before)))
 		}
 		if write.at.After(last) {
 			last = write.at

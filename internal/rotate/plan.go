@@ -178,7 +178,7 @@ func (p *Plan) list() {
 		add(Mint, true, "secret "+s.KeyID, "remove this expired secret, to make room")
 	}
 	add(Mint, true, app, fmt.Sprintf("add a secret that lives %s, and seal its value", days(p.lifetime())))
-	add(Accept, false, token, fmt.Sprintf("sign in with the new value until it is taken %d times in a row", acceptTimes))
+	add(Accept, false, token, fmt.Sprintf("sign in with the new value until it is taken %d times in a row over %s", max(p.Times, acceptTimes), p.over()))
 	each(Deliver, true, "write the new value", all)
 	each(Verify, false, "read it back", readable)
 	add(Prove, false, token, fmt.Sprintf("sign in with the new value %d times in a row over %s", p.Times, p.over()))

@@ -47,10 +47,15 @@ func (e *Engine) adopt(ctx context.Context, r *Rotation) error {
 	return e.commit(ctx, r, "adopt", nil)
 }
 
-// readLog brings what is known of the secrets' use up to date.
+// readLog brings what is known of the secrets' use up to date: the first time
+// from all that the log keeps, then from what has come since.
 func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	o := &r.Overlap
-	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
+	since := s.Server.Add(-logKept)
+	if from := o.Watermark.Add(-logLate); from.After(since) {
+		since = from
+	}
+	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, since)
 	switch kind := entra.RefusedAs(err); {
 	case kind == entra.RefusedLicence, kind == entra.RefusedPermission:
 		o.Blind = err.Error()
@@ -58,11 +63,15 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) err
 	case err != nil:
 		return err
 	}
-	o.Blind, o.Watermark = "", use.Watermark
+	o.Blind, o.Watermark = "", latest(o.Watermark, use.Watermark)
+	before := o.LastOld
 	for _, old := range r.Plan.Old {
 		o.LastOld = latest(o.LastOld, use.Last[keyID(old.KeyID)])
 	}
 	o.LastOld = latest(o.LastOld, use.Last[""]) // it may have been the old one
+	if !before.IsZero() {
+		use.Longest = max(use.Longest, o.LastOld.Sub(before))
+	}
 	if o.LastOld.After(o.From) {
 		o.From = o.LastOld
 	}
@@ -74,7 +83,7 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) err
 			}
 		}
 	}
-	o.Window = max(r.Plan.overlap(), 2*use.Longest)
+	o.Window = max(o.Window, r.Plan.overlap(), 2*use.Longest)
 	return nil
 }
 
