@@ -239,6 +239,7 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 	r.Tries = 0
 	if !taken {
 		r.New.Refusals++
+		r.New.Refused = now
 		r.Proof.InARow = 0
 		if now.Sub(r.New.At) > acceptFor {
 			return e.neverAccepted(ctx, r)
@@ -283,13 +284,13 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 // acceptance is how often in a row, and over how long, the token endpoint must
 // have taken the new value before a consumer may see it: as long as the proof
 // after it, for a replica that has not heard of the secret answers only some
-// of the requests. Where the first ones were slow to hear of it, the last ones
-// are given longer.
+// of the requests. Where some were slow to hear of it, others are given
+// longer.
 func (r *Rotation) acceptance() (times int, over time.Duration) {
 	if r.Plan.Emergency {
 		return acceptTimes, 0
 	}
-	return max(r.Plan.Times, acceptTimes), max(r.Plan.over(), r.Proof.First.Sub(r.New.At)/2)
+	return max(r.Plan.Times, acceptTimes), max(r.Plan.over(), r.New.Refused.Sub(r.New.At)/2)
 }
 
 // neverAccepted looks whether the secret exists at all: an answer that said so
