@@ -49,7 +49,7 @@ credsmith rotate run billing-api
 credsmith rotate status billing-api`,
 	}
 	cmd.AddCommand(p.rotatePlan(), p.rotateRun(), p.rotateStatus(), p.rotateHistory(), p.rotateResume(),
-		p.rotateRollback(), p.rotateRetire(), p.rotatePause())
+		p.rotateRollback(), p.rotateRetire(), p.rotatePause(), p.rotateSweep())
 	return cmd
 }
 
