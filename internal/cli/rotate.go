@@ -18,6 +18,7 @@ import (
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/rotate"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
@@ -210,6 +211,14 @@ func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engin
 	}
 	if r.store != nil {
 		c.Journal = r.store
+	}
+	c.AsOperator = func(clientID string, v secret.Value) (rotate.Directory, error) {
+		place := operator.Place{TenantID: t.TenantID, Authority: t.Cloud.Authority, Graph: t.Cloud.Graph, HTTP: r.http}
+		identity, err := place.Secret(clientID, v)
+		if err != nil {
+			return nil, err
+		}
+		return graph.New(place.Graph, identity.TenantID, identity.Credential, r.http), nil
 	}
 	for _, s := range b.Sinks {
 		built, err := r.sink(s, credential)

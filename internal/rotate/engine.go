@@ -62,6 +62,9 @@ type Config struct {
 	Key       secret.Key // of fingerprints
 	Actor     string     // in the audit record: "cli:ada@build-7"
 	Authority string     // origin of the token endpoint
+	// AsOperator returns the directory as the operator sees it who has just
+	// signed in with a secret; for the rotation of the operator's own.
+	AsOperator func(clientID string, v secret.Value) (Directory, error)
 	// MayRetire bounds how many old secrets may go in an hour over all apps;
 	// beyond it a person must say so. 0 for the default of 5.
 	MayRetire int
@@ -85,6 +88,8 @@ type Engine struct {
 	now       func() time.Time
 	at        func(Point)
 	sinks     map[string]sink.Sink
+
+	asOperator func(string, secret.Value) (Directory, error)
 }
 
 // New returns the engine of a binding.
@@ -92,7 +97,8 @@ func New(c Config) *Engine {
 	e := &Engine{
 		binding: c.Binding, directory: c.Directory, tokens: c.Tokens, journal: c.Journal, key: c.Key,
 		actor: c.Actor, authority: c.Authority, mayRetire: c.MayRetire, now: c.Now, at: c.At,
-		sinks: map[string]sink.Sink{},
+		asOperator: c.AsOperator,
+		sinks:      map[string]sink.Sink{},
 	}
 	if e.now == nil {
 		e.now = time.Now

@@ -40,7 +40,7 @@ func (e *Engine) plan(ctx context.Context, o Options) (*Plan, *survey, error) {
 	}
 	p := &Plan{
 		Binding: b.Name, TenantID: b.TenantID, ClientID: b.ClientID, AppName: app.DisplayName,
-		Lifetime: seconds(b.Lifetime), Overlap: seconds(b.Overlap), Retire: b.Retire, Emergency: o.Emergency,
+		Lifetime: seconds(b.Lifetime), Overlap: seconds(b.Overlap), Retire: b.Retire, Emergency: o.Emergency, Self: o.Self,
 		Scope: b.Prove.Scope, Times: b.Prove.Times, Over: seconds(b.Prove.Over),
 		Old: []Secret{}, Free: []Secret{}, Kept: []Secret{}, Sinks: []PlanSink{}, Warnings: []string{}, Blockers: []string{},
 	}
@@ -103,11 +103,18 @@ func (e *Engine) mayWrite(ctx context.Context, p *Plan, app *entra.App) error {
 	if app.ServicePrincipal != nil {
 		ids = append(ids, app.ServicePrincipal.ObjectID)
 	}
-	for _, own := range []string{op.ClientID, op.ObjectID} {
-		if own != "" && slices.ContainsFunc(ids, func(id string) bool { return entra.SameGUID(id, own) }) {
-			p.block("app %s is the identity that credsmith itself signs in with: it is not rotated as a binding", app.ClientID)
-			return nil
-		}
+	self := slices.ContainsFunc([]string{op.ClientID, op.ObjectID}, func(own string) bool {
+		return own != "" && slices.ContainsFunc(ids, func(id string) bool { return entra.SameGUID(id, own) })
+	})
+	switch {
+	case self && (!p.Self || e.asOperator == nil):
+		p.block("app %s is the identity that credsmith itself signs in with: it is rotated only where that is said (--self)", app.ClientID)
+		return nil
+	case self:
+		p.Rights = slices.Sorted(slices.Values(op.Permissions))
+	case p.Self:
+		p.block("credsmith does not sign in as app %s: leave --self out", app.ClientID)
+		return nil
 	}
 	switch {
 	case len(op.Permissions) == 0:

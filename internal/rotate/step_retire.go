@@ -12,8 +12,12 @@ import (
 
 // look reads the app, as one call.
 func (e *Engine) look(ctx context.Context, r *Rotation, name string) (s entra.Snapshot, err error) {
+	from, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return s, err
+	}
 	err = e.call(ctx, name, func(ctx context.Context) (err error) {
-		s, err = e.directory.Snapshot(ctx, r.Plan.ClientID)
+		s, err = from.Snapshot(ctx, r.Plan.ClientID)
 		return err
 	})
 	if err != nil {
@@ -55,7 +59,11 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) err
 	if from := o.Watermark.Add(-logLate); from.After(since) {
 		since = from
 	}
-	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, since)
+	by, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return err
+	}
+	use, err := by.SecretUse(ctx, r.Plan.ClientID, since)
 	switch kind := entra.RefusedAs(err); {
 	case kind == entra.RefusedLicence, kind == entra.RefusedPermission:
 		o.Blind = err.Error()
@@ -201,6 +209,11 @@ func (e *Engine) recheck(ctx context.Context, r *Rotation) error {
 	if err := e.stillHolds(ctx, r, s); err != nil {
 		return err
 	}
+	if r.Plan.Self {
+		if err := e.sameRights(ctx, r); err != nil {
+			return err
+		}
+	}
 	if len(r.Plan.Old) == 0 {
 		e.to(r, Shred)
 		return e.commit(ctx, r, "recheck", nil)
@@ -267,7 +280,11 @@ func (e *Engine) retire(ctx context.Context, r *Rotation) error {
 		return e.commit(ctx, r, "step", nil)
 	}
 	old := r.Plan.Old[i]
-	err := e.call(ctx, "retire", func(ctx context.Context) error { return e.directory.Remove(ctx, old.On, old.OnID, old.KeyID) })
+	by, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = e.call(ctx, "retire", func(ctx context.Context) error { return by.Remove(ctx, old.On, old.OnID, old.KeyID) })
 	entry := e.entry(r, audit.Remove, audit.Done, OldSecret)
 	entry.KeyID = old.KeyID
 	if err != nil {
