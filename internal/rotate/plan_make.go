@@ -205,16 +205,39 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 	for _, c := range app.Credentials {
 		because, retire := old[keyID(c.KeyID)]
 		sec := Secret{keyID(c.KeyID), c.DisplayName, c.Hint, c.On, objectOf(app, c.On), c.End, because}
-		if retire {
+		tool := manager(c.DisplayName)
+		switch {
+		case retire && (tool == "" || len(o.Retire) > 0):
 			p.Old = append(p.Old, sec)
 			continue
+		case retire:
+			sec.Because = "its name says that " + tool + " manages it"
+			p.warn("secret %s (%s) is kept: its name says that %s manages it, which would make another one in place of a secret that is gone. Take it out of %s first, then name it: --retire %s",
+				sec.KeyID, c.DisplayName, tool, tool, sec.KeyID)
+		default:
+			sec.Because = "no sink holds it"
 		}
-		sec.Because = "no sink holds it"
 		p.Kept = append(p.Kept, sec)
 	}
 	if len(p.Old) == 0 {
 		p.warn("no old secret is retired: none was found in a sink that can be read")
 	}
+}
+
+// managers are the tools that keep secrets as resources of their own. Graph
+// does not tell who made a secret; its name is the only sign
+// (azuread_application_password has a display_name; recalled, unverified: many
+// configurations put the tool's name into it).
+var managers = []string{"Terraform", "OpenTofu", "Pulumi", "Crossplane"}
+
+// manager returns the tool that the name of a secret speaks of, "" for none.
+func manager(name string) string {
+	for _, tool := range managers {
+		if strings.Contains(strings.ToLower(name), strings.ToLower(tool)) {
+			return tool
+		}
+	}
+	return ""
 }
 
 func joined(all []entra.Credential) string {
