@@ -1,10 +1,17 @@
-.PHONY: test test-full test-kube test-vault bench bench-doctor bench-logs bench-rotate generate
+.PHONY: test test-full test-kube test-vault soak bench bench-doctor bench-logs bench-rotate generate
+
+KILLS ?= 10000
+ROTATIONS ?= 1000
 
 test: ## everything a change must pass
 	./test
 
 test-full: ## and a minute of fuzzing for each target
 	./test --full
+
+soak: ## 10,000 processes killed anywhere, 1,000 rotations under the eyes of consumers; KILLS and ROTATIONS change how many
+	go test ./internal/rotate -count=1 -run 'TestRandomKills$$' -v -kills $(KILLS) -timeout 4h
+	go test ./internal/rotate -count=1 -run 'TestConsumersNeverFail$$' -v -rotations $(ROTATIONS) -timeout 4h
 
 bench: ## the benchmarks beside the code
 	go test -run '^$$' -bench . -benchmem ./...

@@ -114,6 +114,8 @@ type Minted struct {
 	// Refusals counts the answers before that said no: the measure of how
 	// slowly this tenant spreads a secret.
 	Refusals int `json:"refusals"`
+	// Refused is when it last did.
+	Refused time.Time `json:"refused,omitzero"`
 }
 
 // SinkState is how far a value got in one sink.
