@@ -16,6 +16,7 @@ import (
 	"github.com/credsmith/credsmith/internal/sink"
 	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
+	"github.com/credsmith/credsmith/internal/sink/github"
 	"github.com/credsmith/credsmith/internal/sink/keyvault"
 	"github.com/credsmith/credsmith/internal/sink/kubernetes"
 	"github.com/credsmith/credsmith/internal/sink/vault"
@@ -39,7 +40,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"exec", "keyvault", "kubernetes", "vault"}
+	kinds := []string{"exec", "github", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -52,6 +53,8 @@ func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(co
 	switch kind {
 	case "exec":
 		return decoded(exec.New)
+	case "github":
+		return decoded(func(c github.Config) (sink.Sink, error) { return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http) })
 	case "keyvault":
 		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
 	case "vault":
@@ -79,6 +82,19 @@ func decoded[Config any](build func(Config) (sink.Sink, error)) func(config.Sink
 			return nil, err
 		}
 		return build(c)
+	}
+}
+
+// tokenIn takes a token from the first environment variable that is set, as
+// the service's own command line does.
+func (r *rotations) tokenIn(names ...string) func(context.Context) (secret.Value, error) {
+	return func(context.Context) (secret.Value, error) {
+		for _, name := range names {
+			if token := r.get(name); token != "" {
+				return secret.New(token), nil
+			}
+		}
+		return secret.Value{}, fmt.Errorf("%s is not set", names[0])
 	}
 }
 
