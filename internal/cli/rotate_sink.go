@@ -17,6 +17,7 @@ import (
 	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
 	"github.com/credsmith/credsmith/internal/sink/github"
+	"github.com/credsmith/credsmith/internal/sink/gitlab"
 	"github.com/credsmith/credsmith/internal/sink/keyvault"
 	"github.com/credsmith/credsmith/internal/sink/kubernetes"
 	"github.com/credsmith/credsmith/internal/sink/vault"
@@ -40,7 +41,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"exec", "github", "keyvault", "kubernetes", "vault"}
+	kinds := []string{"exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -55,6 +56,8 @@ func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(co
 		return decoded(exec.New)
 	case "github":
 		return decoded(func(c github.Config) (sink.Sink, error) { return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http) })
+	case "gitlab":
+		return decoded(func(c gitlab.Config) (sink.Sink, error) { return gitlab.New(c, r.tokenIn("GITLAB_TOKEN"), r.http) })
 	case "keyvault":
 		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
 	case "vault":

@@ -25,6 +25,8 @@ var mayReveal = map[string]string{
 	"internal/sink/exec/exec.go Write":             "hands the value to a program on its stdin",
 	"internal/sink/github/github.go Write":         "seals the value to GitHub's key",
 	"internal/sink/github/wire.go send":            "sends the token to GitHub",
+	"internal/sink/gitlab/gitlab.go Write":         "writes the value to GitLab",
+	"internal/sink/gitlab/gitlab.go send":          "sends the token to GitLab",
 	"internal/sink/command/command.go Shown":       "searches what a program printed",
 	"internal/sink/keyvault/keyvault.go Write":     "writes the consumer's vault",
 	"internal/sink/vault/vault.go Write":           "writes the consumer's path",
