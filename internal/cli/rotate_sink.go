@@ -14,6 +14,7 @@ import (
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/appservice"
 	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
 	"github.com/credsmith/credsmith/internal/sink/github"
@@ -23,8 +24,8 @@ import (
 	"github.com/credsmith/credsmith/internal/sink/vault"
 )
 
-// sink makes the adapter of a place that the configuration names. Key Vault is
-// written as the tenant's operator.
+// sink makes the adapter of a place that the configuration names. What is in
+// Azure is written as the tenant's operator.
 func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.Sink, error) {
 	build := r.sinkOf(s.Kind, operator)
 	if build == nil {
@@ -41,7 +42,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
+	kinds := []string{"appservice", "exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -52,6 +53,8 @@ func sinkKinds() []string {
 // sinkOf returns what makes sinks of a kind, nil for a kind that is unknown.
 func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(config.Sink) (sink.Sink, error) {
 	switch kind {
+	case "appservice":
+		return decoded(func(c appservice.Config) (sink.Sink, error) { return appservice.New(c, operator, r.http) })
 	case "exec":
 		return decoded(exec.New)
 	case "github":

@@ -74,6 +74,7 @@ var inside = map[string][]string{
 	"internal/sink/exec":       {"internal/secret", "internal/sink", "internal/sink/command"},
 	"internal/sink/github":     {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/gitlab":     {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
+	"internal/sink/appservice": {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/command":    {"internal/canary", "internal/secret"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }

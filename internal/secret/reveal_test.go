@@ -27,6 +27,7 @@ var mayReveal = map[string]string{
 	"internal/sink/github/wire.go send":            "sends the token to GitHub",
 	"internal/sink/gitlab/gitlab.go Write":         "writes the value to GitLab",
 	"internal/sink/gitlab/gitlab.go send":          "sends the token to GitLab",
+	"internal/sink/appservice/appservice.go Write": "writes the value to App Service",
 	"internal/sink/command/command.go Shown":       "searches what a program printed",
 	"internal/sink/keyvault/keyvault.go Write":     "writes the consumer's vault",
 	"internal/sink/vault/vault.go Write":           "writes the consumer's path",
