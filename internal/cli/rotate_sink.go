@@ -15,6 +15,7 @@ import (
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
 	"github.com/credsmith/credsmith/internal/sink/appservice"
+	"github.com/credsmith/credsmith/internal/sink/azuredevops"
 	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
 	"github.com/credsmith/credsmith/internal/sink/github"
@@ -42,7 +43,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"appservice", "exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
+	kinds := []string{"appservice", "azuredevops", "exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -55,10 +56,18 @@ func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(co
 	switch kind {
 	case "appservice":
 		return decoded(func(c appservice.Config) (sink.Sink, error) { return appservice.New(c, operator, r.http) })
+	case "azuredevops":
+		authorize := azuredevops.AsOperator(operator)
+		if pat := r.get("AZURE_DEVOPS_EXT_PAT"); pat != "" {
+			authorize = azuredevops.AsPerson(secret.New(pat))
+		}
+		return decoded(func(c azuredevops.Config) (sink.Sink, error) { return azuredevops.New(c, authorize, r.http) })
 	case "exec":
 		return decoded(exec.New)
 	case "github":
-		return decoded(func(c github.Config) (sink.Sink, error) { return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http) })
+		return decoded(func(c github.Config) (sink.Sink, error) {
+			return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http)
+		})
 	case "gitlab":
 		return decoded(func(c gitlab.Config) (sink.Sink, error) { return gitlab.New(c, r.tokenIn("GITLAB_TOKEN"), r.http) })
 	case "keyvault":
