@@ -105,7 +105,11 @@ func decoded[Config any](build func(Config) (sink.Sink, error)) func(config.Sink
 func (r *rotations) tokenIn(names ...string) func(context.Context) (secret.Value, error) {
 	return func(context.Context) (secret.Value, error) {
 		for _, name := range names {
-			if token := r.get(name); token != "" {
+			token := strings.TrimSpace(r.get(name)) // a line break of the file that it came from
+			if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+				return secret.Value{}, fmt.Errorf("%s holds a blank, a line break or a letter that is in no token", name)
+			}
+			if token != "" {
 				return secret.New(token), nil
 			}
 		}

@@ -22,8 +22,9 @@ import (
 
 // publicKey is what GitHub opens with its private half: X25519.
 type publicKey struct {
-	id  string
-	key [32]byte
+	id     string
+	key    [32]byte
+	scopes []string // of a classic token; none of another
 }
 
 var errForeign = errors.New("the answer is not one of GitHub's")
@@ -47,7 +48,8 @@ func (s *Sink) publicKey(ctx context.Context, verb string) (publicKey, error) {
 	if err != nil || len(key) != 32 {
 		return publicKey{}, s.foreign(verb)
 	}
-	return publicKey{answer.ID, [32]byte(key)}, nil
+	scopes := strings.FieldsFunc(resp.Header.Get("X-OAuth-Scopes"), func(r rune) bool { return r == ',' || r == ' ' })
+	return publicKey{answer.ID, [32]byte(key), scopes}, nil
 }
 
 // known is what GitHub tells of a secret.
