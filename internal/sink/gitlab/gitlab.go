@@ -7,6 +7,7 @@ package gitlab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,7 +201,7 @@ func (s *Sink) look(ctx context.Context, verb string) (*variable, error) {
 		return nil, s.refused(verb, resp)
 	}
 	var v variable
-	if json.Unmarshal(resp.Body, &v) != nil || v.Key != s.c.Key || v.Scope != s.c.Scope {
+	if json.Unmarshal(resp.Body, &v) != nil || v.Key != s.c.Key || cmp.Or(v.Scope, "*") != s.c.Scope { // older versions know no scope of a group's
 		return nil, s.foreign(verb)
 	}
 	if (v.Hidden || v.Value == nil) != s.c.Hidden {

@@ -96,6 +96,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer(w, 200, shown(held))
 	case "PUT " + s.base + "/AZURE_CLIENT_SECRET":
+		if held == nil {
+			answer(w, 404, map[string]string{"message": "404 Variable Not Found"})
+			return
+		}
 		if s.refuses(w, sent["value"], held["masked"]) {
 			return
 		}
@@ -276,6 +280,7 @@ func TestRefusals(t *testing.T) {
 		"a page":            {all(200, nil, "<html>"), sink.Unreachable, 0, "not one of GitLab's"},
 		"null":              {all(200, nil, "null"), sink.Unreachable, 0, "not one of GitLab's"},
 		"another scope":     {there(map[string]any{"environment_scope": "prod"}), sink.Unreachable, 0, "not one of GitLab's"},
+		"another key":       {there(map[string]any{"key": "OTHER"}), sink.Unreachable, 0, "not one of GitLab's"},
 		"hidden":            {there(map[string]any{"hidden": true}), sink.Invalid, 0, "write hidden: true in the configuration"},
 		"at the same time":  {onWrite(409, says), sink.Unreachable, 0, "HTTP 409"},
 		"cannot be masked":  {onWrite(400, `{"message":{"value":["`+value+` is invalid"]}}`), sink.Invalid, 0, "cannot mask every value"},
