@@ -248,7 +248,7 @@ func TestNoToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "GH_TOKEN is not set; set GH_TOKEN") {
+	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "GH_TOKEN is not set; the token comes from GH_TOKEN") {
 		t.Error(err)
 	}
 }

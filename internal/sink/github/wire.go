@@ -166,7 +166,7 @@ func (s *Sink) refused(verb string, resp wire.Response) error {
 	case (resp.Status == http.StatusForbidden || resp.Status == http.StatusTooManyRequests) && limited(resp):
 		e.Kind, e.After = sink.Throttled, patience(resp)
 	case resp.Status == http.StatusUnauthorized:
-		e.Next = "the token is wrong or has expired: set GH_TOKEN"
+		e.Next = "the token is wrong or has expired: set GH_TOKEN, or what token of the sink names"
 	case resp.Status == http.StatusForbidden:
 		e.Next = s.permission()
 	case resp.Status == http.StatusNotFound:
@@ -222,7 +222,7 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
 		}
-		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "set GH_TOKEN, or GITHUB_TOKEN"}
+		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "the token comes from GH_TOKEN, else GITHUB_TOKEN, or from where token of the sink says"}
 	}
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Accept", "application/vnd.github+json")

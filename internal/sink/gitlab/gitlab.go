@@ -255,7 +255,7 @@ func (s *Sink) refused(verb string, resp wire.Response) error {
 	case !resp.IsJSON() && e.Kind != sink.Throttled:
 		e.Kind = sink.Unreachable // a proxy on the way
 	case resp.Status == http.StatusUnauthorized:
-		e.Next = "the token is wrong or has expired: set GITLAB_TOKEN"
+		e.Next = "the token is wrong or has expired: set GITLAB_TOKEN, or what token of the sink names"
 	case resp.Status == http.StatusForbidden:
 		e.Next = s.role()
 	case resp.Status == http.StatusNotFound:
@@ -285,7 +285,7 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
 		}
-		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "set GITLAB_TOKEN"}
+		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "the token comes from GITLAB_TOKEN, or from where token of the sink says"}
 	}
 	req.Header.Set("PRIVATE-TOKEN", token.Reveal())
 	req.Header.Set("Accept", "application/json")
