@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -198,6 +200,10 @@ func (e evidence) output(r ran) {
 func (e evidence) hits(values map[string]string) []string {
 	var all []string
 	for where, text := range e {
+		if packed, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
+			plain, _ := io.ReadAll(packed) // as far as it goes
+			text = append(text, plain...)
+		}
 		for name, value := range values {
 			if forms := canary.Find(text, value); len(forms) > 0 {
 				all = append(all, fmt.Sprintf("%s: the %s value (%s)", where, name, strings.Join(forms, ", ")))

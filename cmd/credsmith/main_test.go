@@ -10,7 +10,16 @@ import (
 	"go.uber.org/goleak"
 )
 
+// leakChild makes this binary a process that leaks, where that is tested.
+const leakChild = "CREDSMITH_LEAK_CHILD"
+
+var leakOnPurpose = func(string) {}
+
 func TestMain(m *testing.M) {
+	if how := os.Getenv(leakChild); how != "" {
+		leakOnPurpose(how)
+		return
+	}
 	testscript.Main(leakChecked{m}, map[string]func(){"credsmith": main})
 }
 
