@@ -1,4 +1,4 @@
-.PHONY: test test-full soak bench bench-doctor bench-logs bench-rotate generate
+.PHONY: test test-full test-kube test-vault soak bench bench-doctor bench-logs bench-rotate generate
 
 KILLS ?= 10000
 ROTATIONS ?= 1000
@@ -22,6 +22,18 @@ bench-doctor: ## 5,000 broken set-ups, diagnosed; what came of them goes to docs
 bench-logs: ## credsmith logs against ripgrep on 1 GiB
 	command -v rg >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep; }
 	go test -run '^$$' -bench '^BenchmarkLogs$$' -benchtime 1x -timeout 20m ./cmd/credsmith
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/credsmith
+KUBE ?= $(CACHE)/kube-1.37.2
+VAULT ?= $(CACHE)/vault-1.21.4
+
+test-kube: ## the Kubernetes sink on a real API server, built once (minutes) into $(KUBE)
+	cd tools/kube && go build -ldflags '-s -w' -o $(KUBE)/ k8s.io/kubernetes/cmd/kube-apiserver && go build -ldflags '-s -w' -o $(KUBE)/etcd go.etcd.io/etcd/server/v3
+	KUBE_APISERVER=$(KUBE)/kube-apiserver ETCD=$(KUBE)/etcd go test -count=1 -run TestRealServer -v ./internal/sink/kubernetes
+
+test-vault: ## the Vault sink on a real HashiCorp Vault, built once (minutes) into $(VAULT)
+	cd tools/vault && go build -ldflags '-s -w' -o $(VAULT) .
+	VAULT_SERVER=$(VAULT) go test -count=1 -run TestRealServer -v ./internal/sink/vault
 
 bench-rotate: ## 1,000 apps x 3 sinks at a tenant that throttles, in virtual time
 	go test ./internal/jobs -count=1 -run TestThroughputAtAThrottle -v -apps 1000 -timeout 20m

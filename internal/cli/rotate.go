@@ -220,17 +220,26 @@ func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engin
 		}
 		return graph.New(place.Graph, identity.TenantID, identity.Credential, r.http), nil
 	}
+	if c.Binding.Sinks, err = r.sinks(b, credential); err != nil {
+		return nil, err
+	}
+	return rotate.New(c), nil
+}
+
+// sinks makes the adapters of a binding's places.
+func (r *rotations) sinks(b config.Binding, as azcore.TokenCredential) ([]sink.Sink, error) {
+	var all []sink.Sink
 	for _, s := range b.Sinks {
-		built, err := r.sink(s, credential)
+		built, err := r.sink(s, as)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(c.Binding.Sinks, func(k sink.Sink) bool { return k.Ref() == built.Ref() }) {
+		if slices.ContainsFunc(all, func(k sink.Sink) bool { return k.Ref() == built.Ref() }) {
 			return nil, usage("keep one of them", "%s: this sink writes to the same place as another one: %s", s.At, built.Ref())
 		}
-		c.Binding.Sinks = append(c.Binding.Sinks, built)
+		all = append(all, built)
 	}
-	return rotate.New(c), nil
+	return all, nil
 }
 
 // of returns the directory of a tenant as its operator sees it, and what signs

@@ -14,6 +14,7 @@ import (
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
 	"github.com/credsmith/credsmith/internal/sink/keyvault"
 	"github.com/credsmith/credsmith/internal/sink/kubernetes"
@@ -38,7 +39,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"keyvault", "kubernetes", "vault"}
+	kinds := []string{"exec", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -49,6 +50,8 @@ func sinkKinds() []string {
 // sinkOf returns what makes sinks of a kind, nil for a kind that is unknown.
 func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(config.Sink) (sink.Sink, error) {
 	switch kind {
+	case "exec":
+		return decoded(exec.New)
 	case "keyvault":
 		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
 	case "vault":

@@ -99,8 +99,9 @@ type PlanSink struct {
 	Ref       string         `json:"sink"`
 	Abilities sink.Abilities `json:"abilities"`
 	Reloads   bool           `json:"reloads"`
-	Holds     string         `json:"holds"` // in words
-	Prior     string         `json:"prior,omitempty"`
+	Holds     string         `json:"holds"`            // in words
+	Prior     string         `json:"prior,omitempty"`  // fingerprint of the value
+	KeyID     string         `json:"key_id,omitempty"` // of the secret that it is
 }
 
 // Call is one thing the rotation will do, in order.

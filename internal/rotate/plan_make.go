@@ -185,7 +185,8 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 		case 0:
 			p.warn("%s holds a value that is none of the app's secrets: its consumers cannot sign in with it now", k.Ref)
 		case 1:
-			k.Holds = "the value of secret " + keyID(matches[0].KeyID)
+			k.KeyID = keyID(matches[0].KeyID)
+			k.Holds = "the value of secret " + k.KeyID
 			old[keyID(matches[0].KeyID)] = k.Ref + " holds it"
 		default:
 			k.Holds = "the value of one of " + joined(matches)

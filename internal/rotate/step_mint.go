@@ -118,7 +118,7 @@ func (e *Engine) seal(ctx context.Context, r *Rotation, made entra.Credential, v
 		r.Strays = append(r.Strays, entry.KeyID)
 		return e.again(ctx, r, entry)
 	}
-	r.New = &Minted{KeyID: entry.KeyID, Hint: made.Hint, On: r.Plan.Holder, End: end, At: now}
+	r.New = &Minted{KeyID: entry.KeyID, Hint: made.Hint, On: r.Plan.Holder, End: end, At: now, Fingerprint: e.key.Fingerprint(value)}
 	e.to(r, Accept)
 	err := e.commit(ctx, r, "mint", map[string]secret.Value{newValue: value}, entry)
 	if err == nil {

@@ -22,6 +22,7 @@ var mayReveal = map[string]string{
 	"internal/try/mail.go xoauth2":                 "sends the app's token to its mailbox",
 	"internal/store/seal.go seal":                  "a value is sealed before it is stored",
 	"internal/setting/dotenv.go With":              "writes the consumer's file",
+	"internal/sink/exec/exec.go Write":             "hands the value to a program on its stdin",
 	"internal/sink/command/command.go Shown":       "searches what a program printed",
 	"internal/sink/keyvault/keyvault.go Write":     "writes the consumer's vault",
 	"internal/sink/vault/vault.go Write":           "writes the consumer's path",
