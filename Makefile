@@ -12,8 +12,8 @@ bench: ## the benchmarks beside the code
 bench-doctor: ## 5,000 broken set-ups, diagnosed; what came of them goes to docs/accuracy.md
 	go test ./internal/diagnose -count=1 -run TestAccuracy -v -scenarios 5000 -accuracy ../../docs/accuracy.md
 
-bench-logs: ## credsmith logs against ripgrep on 1 GiB
-	command -v rg >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep; }
+bench-logs: ## credsmith logs against ripgrep, jq and the decoders on 1 GiB
+	{ command -v rg && command -v jq; } >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep jq; }
 	go test -run '^$$' -bench '^BenchmarkLogs$$' -benchtime 1x -timeout 20m ./cmd/credsmith
 
 bench-rotate: ## 1,000 apps x 3 sinks at a tenant that throttles, in virtual time
