@@ -213,7 +213,8 @@ func packWith(file, ending string, open func(io.Writer) (io.WriteCloser, error))
 	return w.Close()
 }
 
-// writeMixedLog writes size bytes of log lines, a failure in about 2,000 of them.
+// writeMixedLog writes size bytes of log lines, a failure of one of 200 apps in about 2,000 of
+// them.
 func writeMixedLog(b *testing.B, file string, size int) {
 	f, err := os.Create(file)
 	if err != nil {
@@ -223,16 +224,20 @@ func writeMixedLog(b *testing.B, file string, size int) {
 	w := bufio.NewWriterSize(f, 1<<20)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var apps [200]string
+	guid := func() string {
+		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(1<<12), rnd.IntN(1<<12), rnd.Int64N(1<<48))
+	}
+	for i := range apps {
+		apps[i] = guid()
+	}
 	for written := 0; written < size; {
 		at = at.Add(time.Duration(rnd.IntN(9)) * time.Millisecond)
 		stamp := at.Format("2006-01-02T15:04:05.000Z")
-		guid := func() string {
-			return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(1<<12), rnd.IntN(1<<12), rnd.Int64N(1<<48))
-		}
 		var n int
 		switch k := rnd.IntN(2000); {
 		case k == 0:
-			n, _ = fmt.Fprintf(w, "%s ERROR AADSTS7000215: Invalid client secret provided, for a secret added to app '%s'. Trace ID: %s Correlation ID: %s\n", stamp, guid(), guid(), guid())
+			n, _ = fmt.Fprintf(w, "%s ERROR AADSTS7000215: Invalid client secret provided, for a secret added to app '%s'. Trace ID: %s Correlation ID: %s\n", stamp, apps[rnd.IntN(len(apps))], guid(), guid())
 		case k < 700:
 			n, _ = fmt.Fprintf(w, "10.0.0.%d - - [%s] \"GET /api/v1/orders?id=%d HTTP/1.1\" 200 %d \"-\" \"okhttp/4.12.0\"\n", rnd.IntN(256), stamp, rnd.IntN(1e6), rnd.IntN(9e4))
 		case k < 1400:
