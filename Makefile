@@ -1,4 +1,4 @@
-.PHONY: test test-full bench bench-doctor bench-logs bench-rotate generate
+.PHONY: test test-full bench bench-doctor bench-logs bench-rotate soak-logs generate
 
 test: ## everything a change must pass
 	./test
@@ -15,6 +15,9 @@ bench-doctor: ## 5,000 broken set-ups, diagnosed; what came of them goes to docs
 bench-logs: ## credsmith logs against ripgrep, jq and the decoders on 1 GiB
 	{ command -v rg && command -v jq; } >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep jq; }
 	go test -run '^$$' -bench '^BenchmarkLogs$$' -benchtime 1x -timeout 20m ./cmd/credsmith
+
+soak-logs: ## credsmith logs --follow over thousands of rotations under load
+	go test ./internal/logscan/tail -run 'TestRotations|TestUnderLoad' -count=5 -rotations 4000
 
 bench-rotate: ## 1,000 apps x 3 sinks at a tenant that throttles, in virtual time
 	go test ./internal/jobs -count=1 -run TestThroughputAtAThrottle -v -apps 1000 -timeout 20m

@@ -45,7 +45,7 @@ func BenchmarkLogs(b *testing.B) {
 	}
 	writeMixedLog(b, log, *logsMiB<<20)
 	pack(b, log)
-	if out, err := exec.Command("sh", "-c", `head -c 1G "$0" | grep '^{' | head -c 134217728 > "$0.jsonl"`, log).CombinedOutput(); err != nil {
+	if out, err := exec.Command("sh", "-c", `head -c 1G "$0" | grep '^{' | head -c 134217728 | sed '$d' > "$0.jsonl"`, log).CombinedOutput(); err != nil {
 		b.Fatalf("JSON lines: %v\n%s", err, out)
 	}
 	jobs := []logsJob{
