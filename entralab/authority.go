@@ -119,6 +119,11 @@ func (l *Lab) serveDiscovery(w http.ResponseWriter, r *http.Request, segment str
 	if v == v1 {
 		issuer, oauth, keys = "https://sts.windows.net/"+issued+"/", "/oauth2", "/discovery/keys"
 	}
+	cloud, instance := clouds[""], hostOf(l.authorityURL)
+	if t != nil && t.cloud != "" {
+		cloud = clouds[t.cloud]
+		instance = cloud.host
+	}
 	doc := object{
 		{"token_endpoint", endpoint(oauth + "/token")},
 		{"token_endpoint_auth_methods_supported", []string{"client_secret_post", "private_key_jwt", "client_secret_basic"}},
@@ -140,8 +145,8 @@ func (l *Lab) serveDiscovery(w http.ResponseWriter, r *http.Request, segment str
 			"sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name", "msgraph_host",
 			"aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email",
 		}},
-		{"tenant_region_scope", "EU"},
-		{"cloud_instance_name", hostOf(l.authorityURL)},
+		{"tenant_region_scope", cloud.region},
+		{"cloud_instance_name", instance},
 		{"cloud_graph_host_name", hostOf(l.graphURL)},
 		{"msgraph_host", hostOf(l.graphURL)},
 		{"rbac_url", "https://pas.windows.net"},

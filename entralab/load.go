@@ -46,6 +46,10 @@ func (m *modelReader) tenant(s storedTenant) (*tenant, error) {
 	if !domainShaped(s.Domain) {
 		return nil, fmt.Errorf("tenant %s: %q is not a domain", s.ID, clip(s.Domain))
 	}
+	if err := checkCloud(s.Cloud); err != nil {
+		return nil, fmt.Errorf("tenant %s: %w", s.ID, err)
+	}
+	t.cloud = s.Cloud
 	for _, other := range m.byID {
 		if other.domain == s.Domain {
 			return nil, fmt.Errorf("two tenants have the domain %s", s.Domain)

@@ -14,6 +14,7 @@ type tenant struct {
 	id          guid
 	displayName string
 	domain      string
+	cloud       string // "" for the public one
 	salt        salt
 	graph       *servicePrincipal // Microsoft Graph itself
 	exchange    *servicePrincipal // Office 365 Exchange Online

@@ -18,6 +18,7 @@ type TenantSpec struct {
 	ID          string // default: random; must be new
 	DisplayName string // default: the domain
 	Domain      string
+	Cloud       string // [CloudUSGov], [CloudChina], or "" for the public one
 }
 
 // VaultSeed is a key vault to add with what it holds. The default vault's name
@@ -116,11 +117,15 @@ func (l *Lab) addSeedTenant(spec TenantSpec) error {
 	case l.tenantNamed(spec.Domain) != nil || ok && l.tenantNamed(spec.ID) != nil:
 		return errors.New("another tenant has this id or domain")
 	}
+	if err := checkCloud(spec.Cloud); err != nil {
+		return err
+	}
 	name := spec.DisplayName
 	if name == "" {
 		name = spec.Domain
 	}
 	t := l.addTenant(name, spec.Domain, l.clock.now().Add(-seedAge))
+	t.cloud = spec.Cloud
 	if ok {
 		t.id = id
 	}

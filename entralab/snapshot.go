@@ -66,6 +66,7 @@ type storedTenant struct {
 	ID          guid           `json:"id"`
 	DisplayName string         `json:"display_name"`
 	Domain      string         `json:"domain"`
+	Cloud       string         `json:"cloud,omitempty"`
 	Users       []storedUser   `json:"users"`
 	Policy      *storedPolicy  `json:"policy"`
 	Policies    []storedPolicy `json:"policies"`
@@ -275,7 +276,7 @@ func (l *Lab) stored() Record {
 func (t *tenant) stored() Record { return Record{kindTenant, t.id.String(), encodeJSON(t.snapshot())} }
 
 func (t *tenant) snapshot() storedTenant {
-	s := storedTenant{ID: t.id, DisplayName: t.displayName, Domain: t.domain, Users: []storedUser{}, Policies: []storedPolicy{}, Salt: t.salt[:]}
+	s := storedTenant{ID: t.id, DisplayName: t.displayName, Domain: t.domain, Cloud: t.cloud, Users: []storedUser{}, Policies: []storedPolicy{}, Salt: t.salt[:]}
 	for _, u := range t.users {
 		s.Users = append(s.Users, storedUser{u.id, u.displayName, u.name})
 	}

@@ -131,6 +131,9 @@ func (l *Lab) decide(r *http.Request, req tokenRequest, now time.Time, event *Ev
 	if refused := c.ruledEarly(); refused != nil {
 		return nil, refused
 	}
+	if refused := c.crossesClouds(); refused != nil {
+		return nil, refused
+	}
 	return grantTypes[grantType](c)
 }
 

@@ -186,7 +186,7 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err := trial.on(&c, &means); err != nil {
 		return err
 	}
-	if key := p.memory(&means); !c.Alone {
+	if key := p.memory(ctx, &means); !c.Alone {
 		c.Fingerprint = key.Fingerprint(c.Setting.Value)
 	}
 	bar := p.progress()
@@ -221,7 +221,7 @@ func (p *program) doctorCase(f doctorFlags, args []string) (diagnose.Case, []con
 	if err != nil {
 		return c, nil, err
 	}
-	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Offline: f.offline}
+	c = diagnose.Case{Setting: s, AuthorityPath: p.authorityPath(f.authority), Scope: scopeFor(f.scope, s.Authority), MaxTries: f.maxTries, Watch: f.wait, Fast: f.fast, Offline: f.offline}
 	seen, err := p.readSeen(f.seen)
 	seen.about(&c)
 	return c, seen.consumers, err
@@ -366,20 +366,38 @@ func (p *program) graphOrigin(authority string) (string, error) {
 	return "", usage("set CREDSMITH_GRAPH_URL", "no Graph is known for the login host %s", authority)
 }
 
-// memory gives the means credsmith's own records, and returns the key of
-// fingerprints. Without a place to keep state the key lasts for one run.
-func (p *program) memory(m *diagnose.Means) secret.Key {
+// memory opens what credsmith remembers, and returns the key of its
+// fingerprints.
+func (p *program) memory(ctx context.Context, m *diagnose.Means) secret.Key {
+	st := p.state()
+	if st == nil {
+		return secret.NewKey()
+	}
+	m.Records = withJournal{st, p.journal(ctx)}
+	return st.Key
+}
+
+// fingerprints is the key of fingerprints.
+func (p *program) fingerprints() secret.Key {
+	if st := p.state(); st != nil {
+		return st.Key
+	}
+	return secret.NewKey()
+}
+
+// state opens the state directory. It is nil where there is no place to keep
+// state: a key then lasts for one run.
+func (p *program) state() *state.State {
 	dir := state.Dir(p.get)
 	if dir == "" {
-		return secret.NewKey()
+		return nil
 	}
 	st, err := state.Open(dir)
 	if err != nil {
 		fmt.Fprintf(p.Stderr, "warning: %s; fingerprints of this run cannot be compared with others\n", oneLine(err.Error()))
-		return secret.NewKey()
+		return nil
 	}
-	m.Records = st
-	return st.Key
+	return st
 }
 
 // announcer says what is about to be sent, before the first secret goes out.

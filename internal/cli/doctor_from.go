@@ -70,7 +70,7 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	defer client.CloseIdleConnections()
 	run := &fromRun{program: p, flags: f, pace: newPacer(f.fast)}
 	run.signIn = func(authority string) diagnose.SignIn { return token.New(authority, client) }
-	run.key = p.memory(&run.base)
+	run.key = p.memory(ctx, &run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
 	if run.seen, err = p.readSeen(f.seen); err != nil {
@@ -175,7 +175,7 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 	c := diagnose.Case{
 		Setting: j.setting, Fingerprint: j.print, Scope: scopeFor(r.flags.scope, j.setting.Authority),
 		KnownTenants: r.known.tenantsFor(j.setting), Known: r.known.settingsFor(j),
-		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Offline: r.flags.offline,
+		Watch: r.flags.wait, MaxTries: r.flags.maxTries, Fast: r.flags.fast, Offline: r.flags.offline,
 	}
 	means := r.base
 	var err error

@@ -1,20 +1,21 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
-	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/drift"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/setting"
 )
 
 func (p *program) drift() *cobra.Command {
-	return &cobra.Command{
+	var stores bool
+	cmd := &cobra.Command{
 		Use:   "drift PATH...",
 		Short: "Compare settings across environments and files",
 		Long: `Lays the settings found in files and directories side by side, app by app, and
@@ -25,8 +26,10 @@ says what has come apart:
   shared-value      two apps, or production and another environment, hold one value
   pinned-version    a Key Vault reference names one version of its secret
 
-Values are compared by fingerprints under a key that stays on this machine.
-Nothing is sent. docs/settings.md lists the files that are read.
+Values are compared by fingerprints under a key that stays on this machine. The
+record of credsmith's own rotations, where there is a configuration with a store,
+proves a missed place. Nothing is sent, but with --stores the places that the
+bindings name are read too, such as Key Vault and Kubernetes. docs/settings.md lists the files that are read.
 
 Environments are guessed from file names, directories and profiles, under one
 name each: production, prd and live are prod, stage, stg, uat and preprod are
@@ -36,24 +39,27 @@ was found.
 
 ` + exitCodes,
 		Example: `credsmith drift .
-credsmith drift deploy/staging deploy/prod -o json`,
+credsmith drift deploy/staging deploy/prod -o json
+credsmith drift . --stores`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && !stores {
 				return usage("name files or directories, such as .", "nothing to compare")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return p.runDrift(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return p.runDrift(cmd.Context(), stores, args) },
 	}
+	cmd.Flags().BoolVar(&stores, "stores", false, "read the places of the configured bindings too")
+	return cmd
 }
 
-func (p *program) runDrift(ctx context.Context, paths []string) error {
+func (p *program) runDrift(ctx context.Context, stores bool, paths []string) error {
 	result, err := findSettings(ctx, paths)
 	if err != nil {
 		return err
 	}
 	p.showUnread(result)
-	key := p.memory(&diagnose.Means{})
+	key := p.fingerprints()
 	var places []drift.Place
 	for _, f := range result.Settings {
 		places = append(places, drift.Place{
@@ -61,7 +67,15 @@ func (p *program) runDrift(ctx context.Context, paths []string) error {
 			Fingerprint: comparablePrint(key, f), Pinned: f.Secret.Pinned,
 		})
 	}
-	apps := drift.Compare(places)
+	unread := len(result.Errors) > 0
+	if stores {
+		held, whole, err := p.storedPlaces(ctx)
+		if err != nil {
+			return err
+		}
+		places, unread = append(places, held...), unread || !whole
+	}
+	apps := drift.Compare(places, changesOf(p.journal(ctx)))
 	if p.json {
 		err = p.writeJSON(map[string]any{"apps": apps})
 	} else {
@@ -73,7 +87,44 @@ func (p *program) runDrift(ctx context.Context, paths []string) error {
 	if len(apps) == 0 {
 		p.showNothingFound()
 	}
-	return fromExit(drift.Found(apps), len(apps) == 0 || len(result.Errors) > 0)
+	return fromExit(drift.Found(apps), len(apps) == 0 || unread)
+}
+
+// storedPlaces reads what the places of all bindings hold. whole is false where
+// one could not be read; a place that cannot be read back is left out.
+func (p *program) storedPlaces(ctx context.Context) (places []drift.Place, whole bool, err error) {
+	r, err := p.rotations(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	whole = true
+	for _, b := range r.config.Bindings {
+		t, _ := r.config.Tenant(b.Tenant) // checked with the configuration
+		_, operator, err := r.dir.of(ctx, t)
+		if err != nil {
+			return nil, false, err
+		}
+		sinks, err := r.sinks(b, operator)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, s := range sinks {
+			held, err := s.Read(ctx)
+			if err != nil {
+				fmt.Fprintf(p.Stderr, "warning: %s was not read: %s\n", oneLine(s.Ref()), oneLine(err.Error()))
+				whole = false
+				continue
+			}
+			if !held.Exists || !s.Abilities().ReadBack {
+				continue
+			}
+			places = append(places, drift.Place{
+				Origin: s.Ref(), Environment: cmp.Or(setting.EnvironmentOf(b.Name), setting.EnvironmentOf(s.Ref())),
+				TenantID: t.TenantID, ClientID: b.App, Fingerprint: r.key.Fingerprint(held.Value),
+			})
+		}
+	}
+	return places, whole, ctx.Err()
 }
 
 // comparablePrint is the fingerprint of a value that can be compared: what is

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credsmith/credsmith/aadsts"
-	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/logscan"
 )
 
@@ -169,7 +168,7 @@ func (p *program) logsScanOptions(o logsOptions) (logscan.Options, error) {
 			return options, usage("use one of "+strings.Join(known, ", "), "--fail-on %s is not known", word)
 		}
 	}
-	options.Key = p.memory(&diagnose.Means{})
+	options.Key = p.fingerprints()
 	return options, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/graph"
+	"github.com/credsmith/credsmith/internal/operator"
 	"github.com/credsmith/credsmith/internal/rotate"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
@@ -49,7 +50,7 @@ credsmith rotate run billing-api
 credsmith rotate status billing-api`,
 	}
 	cmd.AddCommand(p.rotatePlan(), p.rotateRun(), p.rotateStatus(), p.rotateHistory(), p.rotateResume(),
-		p.rotateRollback(), p.rotateRetire(), p.rotatePause())
+		p.rotateRollback(), p.rotateRetire(), p.rotatePause(), p.rotateSweep())
 	return cmd
 }
 
@@ -211,17 +212,34 @@ func (r *rotations) engine(ctx context.Context, b config.Binding) (*rotate.Engin
 	if r.store != nil {
 		c.Journal = r.store
 	}
-	for _, s := range b.Sinks {
-		built, err := r.sink(s, credential)
+	c.AsOperator = func(clientID string, v secret.Value) (rotate.Directory, error) {
+		place := operator.Place{TenantID: t.TenantID, Authority: t.Cloud.Authority, Graph: t.Cloud.Graph, HTTP: r.http}
+		identity, err := place.Secret(clientID, v)
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(c.Binding.Sinks, func(k sink.Sink) bool { return k.Ref() == built.Ref() }) {
-			return nil, usage("keep one of them", "%s: this sink writes to the same place as another one: %s", s.At, built.Ref())
-		}
-		c.Binding.Sinks = append(c.Binding.Sinks, built)
+		return graph.New(place.Graph, identity.TenantID, identity.Credential, r.http), nil
+	}
+	if c.Binding.Sinks, err = r.sinks(b, credential); err != nil {
+		return nil, err
 	}
 	return rotate.New(c), nil
+}
+
+// sinks makes the adapters of a binding's places.
+func (r *rotations) sinks(b config.Binding, as azcore.TokenCredential) ([]sink.Sink, error) {
+	var all []sink.Sink
+	for _, s := range b.Sinks {
+		built, err := r.sink(s, as)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(all, func(k sink.Sink) bool { return k.Ref() == built.Ref() }) {
+			return nil, usage("keep one of them", "%s: this sink writes to the same place as another one: %s", s.At, built.Ref())
+		}
+		all = append(all, built)
+	}
+	return all, nil
 }
 
 // of returns the directory of a tenant as its operator sees it, and what signs

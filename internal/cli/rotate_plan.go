@@ -17,15 +17,17 @@ import (
 type planFlags struct {
 	emergency bool
 	retire    []string
+	self      bool
 }
 
 func (f *planFlags) define(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.emergency, "emergency", false, "the old secret is known to others: it goes as soon as the new one is proven, without an overlap")
 	flags.StringArrayVar(&f.retire, "retire", nil, "retire the secret with this key id instead of those the sinks hold; may be given again")
+	flags.BoolVar(&f.self, "self", false, "the app is what credsmith itself signs in with: the new secret must do all that the old one could, and removes it")
 }
 
 func (f planFlags) options() rotate.Options {
-	return rotate.Options{Emergency: f.emergency, Retire: f.retire}
+	return rotate.Options{Emergency: f.emergency, Retire: f.retire, Self: f.self}
 }
 
 func (p *program) rotatePlan() *cobra.Command {

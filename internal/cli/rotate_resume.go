@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/credsmith/credsmith/internal/rotate"
 )
@@ -32,7 +35,7 @@ func (p *program) rotateResume() *cobra.Command {
 a wait is over, or when what it needed a person for is mended. It does nothing
 before its time, and may be run as often as you like: from cron, or a pipeline.
 
-With --all it goes on with every rotation that has not ended, one after the other.
+With --all it goes on with every rotation that has not ended, several at a time.
 
 Exits 0 when they are done, or their new secrets are proven and in every place;
 1 when one failed or needs a person; 3 when one is not that far yet.
@@ -74,19 +77,61 @@ func (p *program) runRotateResume(ctx context.Context, f goFlags, args []string)
 	return r.resumeAll(ctx, open, f.patience)
 }
 
-// resumeAll goes on with each. One that fails does not keep the others from it.
+// atOnce is how many rotations resume --all goes on with at a time. Each spends
+// nearly all of it waiting.
+const atOnce = 8
+
+// resumed is what came of one rotation.
+type resumed struct {
+	last *rotate.Rotation
+	err  error
+}
+
+// resumeAll goes on with all of them, several at a time. One that fails does
+// not keep the others from it.
 func (r *rotations) resumeAll(ctx context.Context, open []*rotate.Rotation, patience time.Duration) error {
+	ends := make([]resumed, len(open))
+	engines := make([]*rotate.Engine, len(open))
+	for i, one := range open {
+		engines[i], ends[i].err = r.engineOf(ctx, one.Binding)
+	}
+	w := &oneAtATime{w: r.Stderr}
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i, one := range open {
+		if engines[i] == nil {
+			continue
+		}
+		show := r.follower()
+		if len(open) > 1 { // one bar cannot show them
+			show = &follower{w: w}
+		}
+		g.Go(func() error {
+			defer show.end()
+			if ends[i].last, ends[i].err = engines[i].Resume(ctx, one.ID); ends[i].err == nil {
+				ends[i].last, ends[i].err = engines[i].Drive(ctx, one.ID, patience, show.see)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.showResumed(open, ends)
+}
+
+func (r *rotations) showResumed(open []*rotate.Rotation, ends []resumed) error {
 	views, code := []rotationView{}, exitFine
 	note := func(c int) {
 		if c == exitProblem || code == exitFine {
 			code = c
 		}
 	}
-	for _, one := range open {
-		last, err := r.resumeOne(ctx, one, patience)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	for i, one := range open {
+		last, err := ends[i].last, ends[i].err
 		if err != nil {
 			f, _ := errors.AsType[*failure](outcome(err, one.Binding))
 			fmt.Fprintf(r.Stderr, "%s: %s\n", clean(one.Binding), oneLine(err.Error()))
@@ -116,22 +161,24 @@ func (r *rotations) resumeAll(ctx context.Context, open []*rotate.Rotation, pati
 	return nil
 }
 
-func (r *rotations) resumeOne(ctx context.Context, one *rotate.Rotation, patience time.Duration) (*rotate.Rotation, error) {
-	b, err := r.binding([]string{one.Binding})
+func (r *rotations) engineOf(ctx context.Context, binding string) (*rotate.Engine, error) {
+	b, err := r.binding([]string{binding})
 	if err != nil {
 		return nil, err
 	}
-	engine, err := r.engine(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	last, err := engine.Resume(ctx, one.ID)
-	if err != nil {
-		return last, err
-	}
-	show := r.follower()
-	defer show.end()
-	return engine.Drive(ctx, one.ID, patience, show.see)
+	return r.engine(ctx, b)
+}
+
+// oneAtATime keeps the lines of several rotations apart.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(b)
 }
 
 // writing opens the store for going on with rotations.

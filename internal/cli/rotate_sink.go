@@ -14,7 +14,10 @@ import (
 	"github.com/credsmith/credsmith/internal/config"
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/exec"
 	"github.com/credsmith/credsmith/internal/sink/file"
+	"github.com/credsmith/credsmith/internal/sink/github"
+	"github.com/credsmith/credsmith/internal/sink/gitlab"
 	"github.com/credsmith/credsmith/internal/sink/keyvault"
 	"github.com/credsmith/credsmith/internal/sink/kubernetes"
 	"github.com/credsmith/credsmith/internal/sink/vault"
@@ -38,7 +41,7 @@ func (r *rotations) sink(s config.Sink, operator azcore.TokenCredential) (sink.S
 }
 
 func sinkKinds() []string {
-	kinds := []string{"keyvault", "kubernetes", "vault"}
+	kinds := []string{"exec", "github", "gitlab", "keyvault", "kubernetes", "vault"}
 	for _, f := range file.Formats() {
 		kinds = append(kinds, string(f))
 	}
@@ -49,6 +52,12 @@ func sinkKinds() []string {
 // sinkOf returns what makes sinks of a kind, nil for a kind that is unknown.
 func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(config.Sink) (sink.Sink, error) {
 	switch kind {
+	case "exec":
+		return decoded(exec.New)
+	case "github":
+		return decoded(func(c github.Config) (sink.Sink, error) { return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http) })
+	case "gitlab":
+		return decoded(func(c gitlab.Config) (sink.Sink, error) { return gitlab.New(c, r.tokenIn("GITLAB_TOKEN"), r.http) })
 	case "keyvault":
 		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
 	case "vault":
@@ -76,6 +85,19 @@ func decoded[Config any](build func(Config) (sink.Sink, error)) func(config.Sink
 			return nil, err
 		}
 		return build(c)
+	}
+}
+
+// tokenIn takes a token from the first environment variable that is set, as
+// the service's own command line does.
+func (r *rotations) tokenIn(names ...string) func(context.Context) (secret.Value, error) {
+	return func(context.Context) (secret.Value, error) {
+		for _, name := range names {
+			if token := r.get(name); token != "" {
+				return secret.New(token), nil
+			}
+		}
+		return secret.Value{}, fmt.Errorf("%s is not set", names[0])
 	}
 }
 

@@ -166,6 +166,7 @@ func diagnoseSome(t *testing.T, stream uint64, at level, n int) []outcome {
 		o := outcome{name: name, level: at, truth: known[name].cause, told: known[name].blind}
 		var found setting.Found
 		found, o.kind, o.misread = throughFile(t.Context(), draw, c)
+		c.Fast = true
 		authority := c.Setting.Authority
 		c.Setting = found.Setting
 		c.Setting.Authority = authority
@@ -226,7 +227,7 @@ func accuracyPage(all []outcome, told, right int) string {
 one kind of file with that kind's own quotes and escapes, reads it back as `+"`doctor --from`"+` does, and diagnoses it with
 the setting and the error text alone (where nothing can be proven), with the token endpoint, and with an operator that may
 read the directory besides, in labs that keep calm and in labs where about 5 %%
-of requests go wrong (profile rude).
+of requests go wrong (profile rude). Nothing is paced, as with `+"`--fast`"+`.
 
 - Where the evidence can tell, %d of %d are named rightly (%.2f %%; the bar is 99 %%).
 - Named wrongly and called confirmed: %d (the bar is none).

@@ -38,6 +38,7 @@ type Case struct {
 	Try           entra.Service   // where to use the token; "" for nowhere
 	Watch         time.Duration   // how long to watch a value that may be spreading; 0 for the default
 	MaxTries      int             // token requests at most; 0 for DefaultMaxTries
+	Fast          bool            // no pause before the first repetition
 	Offline       bool            // ask nobody
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/credsmith/credsmith/internal/entra"
 )
@@ -30,6 +31,15 @@ type Place struct {
 	ClientID    string
 	Fingerprint string // of the value; "" when there is none to compare
 	Pinned      bool   // the secret is a Key Vault reference with a version
+}
+
+// Change is a rotation of an app's secret.
+type Change struct {
+	Rotation, Binding string
+	ClientID          string
+	New               string   // fingerprint of the value that it made
+	Replaced          []string // fingerprints of the values that it found in its places
+	At                time.Time
 }
 
 // App is one app and all places that hold a setting of it. Its JSON shape is a
@@ -56,8 +66,9 @@ type Finding struct {
 }
 
 // Compare groups places by app, in the order in which apps come first, and
-// says what has come apart.
-func Compare(places []Place) []App {
+// says what has come apart. changes are the rotations that are known; they
+// prove what comparing can only suggest.
+func Compare(places []Place, changes []Change) []App {
 	byApp, holders := map[string][]Place{}, map[string][]holder{}
 	var order []string
 	for _, p := range places {
@@ -82,7 +93,8 @@ func Compare(places []Place) []App {
 			app.Places = append(app.Places, PlaceIn{p.Origin, p.Environment, p.Fingerprint, p.TenantID})
 		}
 		if id != "" {
-			app.Drift = append(app.Drift, slices.Concat(missed(own), tenants(own), shared(id, own, holders))...)
+			stale, rest := replaced(id, own, changes)
+			app.Drift = append(app.Drift, slices.Concat(stale, missed(rest), tenants(own), shared(id, own, holders))...)
 			app.Notes = append(app.Notes, together(own)...)
 		}
 		app.Drift = append(app.Drift, pinned(own)...)
@@ -94,6 +106,38 @@ func Compare(places []Place) []App {
 // Found reports whether any app has drift.
 func Found(apps []App) bool {
 	return slices.ContainsFunc(apps, func(a App) bool { return len(a.Drift) > 0 })
+}
+
+// replaced finds places that hold a value which a rotation has replaced. rest
+// are the others.
+func replaced(id string, own []Place, changes []Change) (found []Finding, rest []Place) {
+	by := map[string]Change{}
+	for _, c := range changes {
+		if c.New == "" || strings.ToLower(c.ClientID) != id {
+			continue
+		}
+		for _, print := range c.Replaced {
+			if before, ok := by[print]; print != c.New && (!ok || before.At.Before(c.At)) {
+				by[print] = c
+			}
+		}
+	}
+	for _, c := range changes { // a value that came back by a later rotation is in force
+		if before, ok := by[c.New]; ok && strings.ToLower(c.ClientID) == id && before.At.Before(c.At) {
+			delete(by, c.New)
+		}
+	}
+	for _, places := range split(own, func(p Place) string { return p.Fingerprint }) {
+		c, stale := by[places[0].Fingerprint]
+		if !stale || places[0].Fingerprint == "" {
+			rest = append(rest, places...)
+			continue
+		}
+		found = append(found, Finding{OnePlaceMissed, fmt.Sprintf("%s %s %s, which rotation %s of binding %s replaced by %s on %s: it did not reach %s, or somebody put the old value back",
+			origins(places), plural(places, "holds", "hold"), short(places[0]), c.Rotation, c.Binding, short(Place{Fingerprint: c.New}), c.At.UTC().Format(time.DateOnly),
+			plural(places, "this place", "these places"))})
+	}
+	return found, rest
 }
 
 // missed compares the values of one app in one tenant. Environments may have

@@ -63,7 +63,7 @@ func TestCompare(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			apps := drift.Compare(places(tt.places))
+			apps := drift.Compare(places(tt.places), nil)
 			var got []string
 			for _, app := range apps {
 				for _, d := range app.Drift {
@@ -86,7 +86,7 @@ func TestManyShare(t *testing.T) {
 		all[i] = drift.Place{Origin: "a", TenantID: home, ClientID: fmt.Sprint("c", i), Fingerprint: "v1"}
 	}
 	done := make(chan []drift.App, 1)
-	go func() { done <- drift.Compare(all) }()
+	go func() { done <- drift.Compare(all, nil) }()
 	select {
 	case apps := <-done:
 		want := "a holds the value that stands with app c0, c1, c2, c3 and 19995 more too: a secret belongs to one app, so the others cannot sign in with it"
@@ -107,7 +107,7 @@ func TestNotes(t *testing.T) {
 		"a - home - v1\nb - home - v1":                            "",
 		"a - home c1 -\nb - home c1 -":                            "",
 	} {
-		if got := strings.Join(drift.Compare(places(text))[0].Notes, "; "); got != want {
+		if got := strings.Join(drift.Compare(places(text), nil)[0].Notes, "; "); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
@@ -115,12 +115,45 @@ func TestNotes(t *testing.T) {
 
 func TestJSONShape(t *testing.T) {
 	t.Parallel()
-	got, err := json.Marshal(drift.Compare(places("a:1:2 staging home c1 v1")))
+	got, err := json.Marshal(drift.Compare(places("a:1:2 staging home c1 v1"), nil))
 	want := `[{"client_id":"c1","places":[{"origin":"a:1:2","environment":"staging","fingerprint":"v1","tenant_id":"` + home + `"}],"drift":[],"notes":[]}]`
 	if err != nil || string(got) != want {
 		t.Errorf("%s (%v), want %s", got, err, want)
 	}
-	if none, _ := json.Marshal(drift.Compare(nil)); string(none) != "[]" {
+	if none, _ := json.Marshal(drift.Compare(nil, nil)); string(none) != "[]" {
 		t.Errorf("no places give %s, want []", none)
+	}
+}
+
+// TestReplaced: a rotation proves what comparing can only suggest.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	at := func(day int) time.Time { return time.Date(2026, 11, day, 12, 0, 0, 0, time.UTC) }
+	one := drift.Change{Rotation: "r1", Binding: "billing", ClientID: "C1", New: "v2", Replaced: []string{"v1"}, At: at(3)}
+	says := "c1 one-place-missed a holds value v1, which rotation r1 of binding billing replaced by value v2 on 2026-11-03: it did not reach this place, or somebody put the old value back"
+	for _, c := range []struct {
+		name, places string
+		changes      []drift.Change
+		want         string
+	}{
+		{"the only place", "a - home c1 v1", []drift.Change{one}, says},
+		{"of an environment of its own", "a prod home c1 v1\nb dev home c1 v3", []drift.Change{one}, says},
+		{"said once", "a - home c1 v1\nb - home c1 v2", []drift.Change{one}, says},
+		{"the new value", "a - home c1 v2", []drift.Change{one}, ""},
+		{"another app's", "a - home c2 v1", []drift.Change{one}, ""},
+		{"written again with what it held", "a - home c1 v2", []drift.Change{{Rotation: "r1", ClientID: "c1", New: "v2", Replaced: []string{"v2"}, At: at(3)}}, ""},
+		{"a value that came back", "a - home c1 v1", []drift.Change{one, {Rotation: "r2", Binding: "billing", ClientID: "c1", New: "v1", Replaced: []string{"v2"}, At: at(4)}}, ""},
+		{"the last one speaks", "a - home c1 v1", []drift.Change{{Rotation: "r0", ClientID: "c1", New: "v9", Replaced: []string{"v1"}, At: at(1)}, one}, says},
+		{"nothing known of the new one", "a - home c1 v1", []drift.Change{{Rotation: "r1", ClientID: "c1", Replaced: []string{"v1"}, At: at(3)}}, ""},
+	} {
+		var got []string
+		for _, app := range drift.Compare(places(c.places), c.changes) {
+			for _, d := range app.Drift {
+				got = append(got, fmt.Sprintf("%s %s %s", app.ClientID, d.Kind, d.Says))
+			}
+		}
+		if strings.Join(got, "\n") != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }

@@ -27,7 +27,7 @@ type SecretUse struct {
 	// Last is the last success by key id in lower case; with "" those by a
 	// secret that the log does not name.
 	Last      map[string]time.Time
-	Longest   time.Duration // between two successes of this app
+	Longest   time.Duration // between two successes with one secret
 	Watermark time.Time     // the newest entry of the log, of any app
 }
 

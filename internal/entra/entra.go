@@ -98,4 +98,10 @@ type Record struct {
 	KeyID       string    `json:"key_id"`
 	Hint        string    `json:"hint"`
 	Seen        time.Time `json:"seen"`
+	// Story is what a rotation of credsmith did with it, "" for none; Removed
+	// is when it removed the credential, zero if it did not.
+	Story   string    `json:"-"`
+	Removed time.Time `json:"-"`
+	// Instead are the places where the value stands that replaced it.
+	Instead []string `json:"-"`
 }

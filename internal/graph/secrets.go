@@ -73,7 +73,7 @@ func refused(err error) error {
 	switch {
 	case e.Status == 0:
 		r.Kind = entra.RefusedSignIn
-	case e.Status == http.StatusTooManyRequests:
+	case e.Status == http.StatusTooManyRequests, e.Code == "Directory_ExpiredPageToken": // begin the listing again
 		r.Kind = entra.RefusedThrottled
 	case e.Status == http.StatusConflict:
 		r.Kind = entra.RefusedConflict
@@ -225,7 +225,7 @@ func (c *Client) SecretUse(ctx context.Context, clientID string, since time.Time
 	if newest != nil {
 		found.Watermark = newest.CreatedDateTime
 	}
-	var times []time.Time
+	times := map[string][]time.Time{} // by key id
 	filter := fmt.Sprintf("%s and appId eq '%s' and createdDateTime ge %s", ofServicePrincipals, clientID, since.UTC().Format(time.RFC3339))
 	for entry, err := range pages[signIn](ctx, c, signInLog+url.QueryEscape(filter)) {
 		if err != nil {
@@ -237,18 +237,20 @@ func (c *Client) SecretUse(ctx context.Context, clientID string, since time.Time
 		if entry.Status.ErrorCode != 0 {
 			continue
 		}
-		times = append(times, entry.CreatedDateTime)
 		id := strings.ToLower(entra.CleanIdentifier(entry.KeyID))
 		if id == "" && entry.CredentialType != "" && entry.CredentialType != "clientSecret" {
 			continue // a certificate, or a federated token
 		}
+		times[id] = append(times[id], entry.CreatedDateTime)
 		if entry.CreatedDateTime.After(found.Last[id]) {
 			found.Last[id] = entry.CreatedDateTime
 		}
 	}
-	slices.SortFunc(times, time.Time.Compare)
-	for i := 1; i < len(times); i++ {
-		found.Longest = max(found.Longest, times[i].Sub(times[i-1]))
+	for _, of := range times {
+		slices.SortFunc(of, time.Time.Compare)
+		for i := 1; i < len(of); i++ {
+			found.Longest = max(found.Longest, of[i].Sub(of[i-1]))
+		}
 	}
 	return found, nil
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -61,6 +62,7 @@ const (
 	jobTimeout     = 2 * time.Minute
 	rescueAfter    = 3 * time.Minute
 	turn           = time.Minute      // until a rotation lets others have a go
+	shortWait      = 2 * time.Second  // is waited for on the spot: River looks only so often
 	heldPoll       = 5 * time.Second  // while another process holds it, or all is paused
 	troublePoll    = 10 * time.Second // while the journal cannot be written
 )
@@ -69,7 +71,7 @@ const (
 type client interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
-	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
+	InsertMany(ctx context.Context, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
 // Runner works on rotations.
@@ -140,10 +142,17 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// Add makes the job of a rotation, unless it has one.
-func (r *Runner) Add(ctx context.Context, id string) error {
-	if _, err := r.client.Insert(ctx, rotationArgs{id}, nil); err != nil {
-		return fmt.Errorf("make the job of rotation %s: %w", id, err)
+// Add makes the jobs of rotations, of those that have none.
+func (r *Runner) Add(ctx context.Context, ids ...string) error {
+	var all []river.InsertManyParams
+	for _, id := range ids {
+		all = append(all, river.InsertManyParams{Args: rotationArgs{id}})
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if _, err := r.client.InsertMany(ctx, all); err != nil {
+		return fmt.Errorf("make the jobs of rotations %s: %w", strings.Join(ids, ", "), err)
 	}
 	return nil
 }
@@ -185,6 +194,7 @@ func (w *rotationWorker) Work(ctx context.Context, job *river.Job[rotationArgs])
 // work returns when to come back; less than 0 for never.
 func (r *Runner) work(ctx context.Context, id string) (time.Duration, error) {
 	rot, err := r.Journal.Rotation(ctx, id)
+	mayWrite := false // a turn at the tenant is ours, and not used up
 	for began := r.now(); err == nil; {
 		now := r.now()
 		if rot.State.Ended() || rot.State == rotate.NeedsPerson {
@@ -194,19 +204,26 @@ func (r *Runner) work(ctx context.Context, id string) (time.Duration, error) {
 		if wait := rot.Wake.Sub(now); wait > 0 {
 			return wait, nil
 		}
-		if now.Sub(began) > turn || ctx.Err() != nil {
+		if !mayWrite && now.Sub(began) > turn || ctx.Err() != nil {
 			return 0, nil
 		}
 		engine := r.Engine(rot.Binding)
 		if engine == nil {
 			return 0, fmt.Errorf("binding %s is not in the configuration: put it back", rot.Binding)
 		}
-		if writes(rot) {
-			if wait := r.Writes.reserve(rot.Plan.TenantID, id, now); wait > 0 {
+		step := rot.Step
+		if writes(rot) && !mayWrite {
+			if wait := r.Writes.reserve(rot.Plan.TenantID, id, now); wait > shortWait {
 				return wait, nil
+			} else if wait > 0 {
+				sleep(ctx, wait)
+				continue
 			}
+			mayWrite = true
 		}
-		rot, err = engine.Advance(ctx, id)
+		if rot, err = engine.Advance(ctx, id); err == nil {
+			mayWrite = mayWrite && (step == rotate.Recheck || rot.Step == rotate.Recheck)
+		}
 	}
 	_, paused := errors.AsType[*rotate.Paused](err)
 	if paused || errors.Is(err, rotate.ErrHeld) || errors.Is(err, rotate.ErrStale) {
@@ -215,12 +232,23 @@ func (r *Runner) work(ctx context.Context, id string) (time.Duration, error) {
 	return 0, err
 }
 
-// writes reports whether the next action of a rotation writes to its tenant.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// writes reports whether the next action of a rotation writes to its tenant. The
+// last look before a removal counts as one with it: it must be fresh, so there
+// is no waiting for a turn between the two.
 func writes(r *rotate.Rotation) bool {
 	switch r.Step {
 	case rotate.Mint:
 		return r.Attempt.Asked.IsZero()
-	case rotate.Retire, rotate.Unmint:
+	case rotate.Recheck, rotate.Retire, rotate.Unmint:
 		return true
 	}
 	return false
@@ -249,15 +277,13 @@ func (w *sweepWorker) Work(ctx context.Context, _ *river.Job[sweepArgs]) error {
 		w.runner.Log.ErrorContext(ctx, "the rotations cannot be read", "error", err)
 		return err
 	}
+	var ids []string
 	for _, r := range open {
-		if r.State == rotate.NeedsPerson {
-			continue
-		}
-		if err := w.runner.Add(ctx, r.ID); err != nil {
-			return err
+		if r.State != rotate.NeedsPerson {
+			ids = append(ids, r.ID)
 		}
 	}
-	return nil
+	return w.runner.Add(ctx, ids...)
 }
 
 // clock is River's.

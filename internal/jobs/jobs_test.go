@@ -355,10 +355,30 @@ func TestThroughputAtAThrottle(t *testing.T) {
 			t.Errorf("%.3f of the allowed rate", rate/allowed)
 		}
 		if tenant.refused > 0 {
-			t.Errorf("%d writes were refused", tenant.refused)
+			t.Errorf("%d of %d writes were refused", tenant.refused, tenant.writes)
 		}
 		if tenant.most > p.config.Workers {
 			t.Errorf("%d calls at once by %d workers", tenant.most, p.config.Workers)
+		}
+	})
+}
+
+// A queue that is longer than the last look before a removal may be old: the
+// look is taken when the turn has come, else nobody would ever get to remove.
+func TestLongQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const allowed = 0.1
+		tenant := newTenant(allowed, 8)
+		p := newPlant(t, "sqlite:"+filepath.Join(t.TempDir(), "credsmith.db"), tenant, allowed)
+		defer p.store.Close()
+		p.config.SQLite, p.config.Clock = p.store.DB(), time.Now
+		p.begin(true)
+		until := time.Now().Add(10 * time.Minute)
+		p.run(time.Second, func() bool { return tenant.rotated() || time.Now().After(until) })
+		p.judge()
+		if took := tenant.final.Sub(tenant.first); tenant.writes != 16 || took > 160*time.Second {
+			t.Errorf("%d writes in %s", tenant.writes, took)
 		}
 	})
 }

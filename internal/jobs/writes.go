@@ -26,6 +26,7 @@ type Writes struct {
 type pace struct {
 	every time.Duration        // between two writes
 	next  time.Time            // the first moment that nobody has
+	last  time.Time            // when a turn was used up
 	slots map[string]time.Time // by rotation
 }
 
@@ -61,11 +62,16 @@ func (w *Writes) reserve(tenantID, rotation string, now time.Time) time.Duration
 		}
 		p.next = slot.Add(p.every)
 	}
+	// Those who come late do not come together.
+	if free := p.last.Add(p.every); slot.Before(free) {
+		slot = free
+	}
 	if slot.After(now) {
 		p.slots[rotation] = slot
 		return slot.Sub(now)
 	}
 	delete(p.slots, rotation)
+	p.last = now
 	p.every -= (p.every - w.every) / 100
 	return 0
 }

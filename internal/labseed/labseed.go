@@ -35,6 +35,7 @@ type (
 		ID          string `yaml:"id"`
 		DisplayName string `yaml:"display_name"`
 		Domain      string `yaml:"domain"`
+		Cloud       string `yaml:"cloud"` // usgov or china; default the public one
 	}
 	app struct {
 		Tenant             string      `yaml:"tenant"`
@@ -117,7 +118,7 @@ func Read(name string, in io.Reader, lookup func(string) (string, bool), now tim
 	}
 	r := reader{s, lookup, now}
 	for _, t := range f.Tenants {
-		s.Tenants = append(s.Tenants, entralab.TenantSpec{ID: t.ID, DisplayName: t.DisplayName, Domain: t.Domain})
+		s.Tenants = append(s.Tenants, entralab.TenantSpec{ID: t.ID, DisplayName: t.DisplayName, Domain: t.Domain, Cloud: t.Cloud})
 	}
 	for i, a := range f.Apps {
 		spec, err := r.app(fmt.Sprintf("$.apps[%d]", i), a)

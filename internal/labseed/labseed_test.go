@@ -60,6 +60,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		"apps:\n  - tenant: nowhere.test\n":                                                      "apps[0]: no tenant",
 		"tenants:\n  - {domain: contoso.lab.test}\n":                                             "tenants[0]: another tenant has this id or domain",
 		"apps:\n  - {client_id: &a 11111111-1111-4111-8111-111111111111}\n  - {client_id: *a}\n": "apps[1]: the client id 11111111-1111-4111-8111-111111111111 is taken",
+		"tenants:\n  - {domain: a.test, cloud: mars}\n":                                          "f:2:6: tenants[0]: no cloud \"mars\": \"china\" and \"usgov\" are known",
 		"{}\n---\n{}\n":                          "more than one document",
 		"apps: [\n":                              "f:",
 		"apps:\n  - secrets: Can8Q~not-a-list\n": "f:2:14: ",

@@ -71,6 +71,9 @@ var inside = map[string][]string{
 	"internal/sink/vault":      {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/kubernetes": {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/file":       {"internal/secret", "internal/sink", "internal/sink/command", "internal/text"},
+	"internal/sink/exec":       {"internal/secret", "internal/sink", "internal/sink/command"},
+	"internal/sink/github":     {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
+	"internal/sink/gitlab":     {"internal/secret", "internal/sink", "internal/sink/web", "internal/wire"},
 	"internal/sink/command":    {"internal/canary", "internal/secret"},
 	"internal/sink/sinktest":   {"internal/canary", "internal/secret", "internal/sink"}, // tests only
 }

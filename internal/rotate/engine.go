@@ -31,7 +31,7 @@ const (
 	// been called off: giving up would leave a secret that nobody knows.
 	sealFor = 20 * time.Second
 
-	acceptTimes = 3                // in a row, before a value is delivered
+	acceptTimes = 3                // in a row at least, before a value is delivered
 	acceptEvery = 2 * time.Second  // between them
 	acceptFor   = 30 * time.Minute // until a refusal is no longer propagation
 	maxAttempts = 3                // at minting
@@ -44,6 +44,8 @@ const (
 	maxOffset     = 5 * time.Minute // between our clock and the directory's
 	lifetimeSlack = time.Hour       // below a policy's limit, for its clock
 	logLag        = time.Hour       // entries of the sign-in log arrive out of order within it
+	logLate       = 24 * time.Hour  // and hardly any come later than that
+	logKept       = 90 * 24 * time.Hour
 	pollOverlap   = time.Hour
 	recheckGood   = time.Minute // how old the last look may be when the old secret is removed
 	reloadFor     = 30 * time.Minute
@@ -60,6 +62,9 @@ type Config struct {
 	Key       secret.Key // of fingerprints
 	Actor     string     // in the audit record: "cli:ada@build-7"
 	Authority string     // origin of the token endpoint
+	// AsOperator returns the directory as the operator sees it who has just
+	// signed in with a secret; for the rotation of the operator's own.
+	AsOperator func(clientID string, v secret.Value) (Directory, error)
 	// MayRetire bounds how many old secrets may go in an hour over all apps;
 	// beyond it a person must say so. 0 for the default of 5.
 	MayRetire int
@@ -83,6 +88,8 @@ type Engine struct {
 	now       func() time.Time
 	at        func(Point)
 	sinks     map[string]sink.Sink
+
+	asOperator func(string, secret.Value) (Directory, error)
 }
 
 // New returns the engine of a binding.
@@ -90,7 +97,8 @@ func New(c Config) *Engine {
 	e := &Engine{
 		binding: c.Binding, directory: c.Directory, tokens: c.Tokens, journal: c.Journal, key: c.Key,
 		actor: c.Actor, authority: c.Authority, mayRetire: c.MayRetire, now: c.Now, at: c.At,
-		sinks: map[string]sink.Sink{},
+		asOperator: c.AsOperator,
+		sinks:      map[string]sink.Sink{},
 	}
 	if e.now == nil {
 		e.now = time.Now

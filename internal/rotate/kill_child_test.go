@@ -47,6 +47,7 @@ type childJob struct {
 	Key                     []byte // of fingerprints
 	Point                   rotate.Point
 	Rollback                bool // once the new value is proven
+	Resume                  bool // as a person does
 }
 
 func TestMain(m *testing.M) {
@@ -164,6 +165,11 @@ func (c *child) work(ctx context.Context, e *rotate.Engine, journal *store.Store
 			return nil, err
 		}
 		if err := c.sleep(ctx, 10*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	if c.Resume {
+		if _, err := e.Resume(ctx, id); err != nil {
 			return nil, err
 		}
 	}

@@ -47,11 +47,19 @@ var recoveries = []struct {
 // lab's history and the sinks' own, never from what credsmith says.
 func TestKillMatrix(t *testing.T) {
 	t.Parallel()
+	t.Run("forward", func(t *testing.T) { killMatrix(t, rotate.Points(3), childJob{}, rotate.Done, (*world).judge) })
+	t.Run("back", func(t *testing.T) {
+		killMatrix(t, rotate.PointsBack(3), childJob{Rollback: true}, rotate.RolledBack, (*world).judgeBack)
+	})
+}
+
+func killMatrix(t *testing.T, points []rotate.Point, job childJob, want rotate.State, judge func(*world, int) error) {
+	t.Parallel()
 	var mu sync.Mutex
 	fired := map[rotate.Point]int{}
 	var g errgroup.Group
 	g.SetLimit(6) // the processes wait much
-	for i, p := range rotate.Points(3) {
+	for i, p := range points {
 		if !strings.HasPrefix(string(p), *killOnly) {
 			continue
 		}
@@ -62,7 +70,12 @@ func TestKillMatrix(t *testing.T) {
 					return err
 				}
 				defer w.close()
-				if err := w.killAt(p, how.after); err != nil {
+				w.job.Rollback = job.Rollback
+				err = w.killAt(p, how.after, want)
+				if err == nil {
+					err = judge(w, 1)
+				}
+				if err != nil {
 					t.Errorf("killed at %s, gone on %s (seed %d): %v", p, how.name, w.lab.RandomSeed(), err)
 				}
 				mu.Lock()
@@ -91,6 +104,8 @@ type world struct {
 	places [3]place
 	writes []sinkWrite
 	died   int // of requests that the parent killed at
+
+	killAfter time.Duration // of the next process; 0 for never
 }
 
 // sinkWrite is one value that a sink took.
@@ -223,7 +238,14 @@ func (w *world) run(job childJob) (*rotate.Rotation, error) {
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if w.killAfter > 0 {
+		timer := time.AfterFunc(w.killAfter, func() { kill(cmd.Process.Pid) })
+		defer timer.Stop()
+	}
+	if err := cmd.Wait(); err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
 			return nil, errKilled
 		}
@@ -236,7 +258,7 @@ func (w *world) run(job childJob) (*rotate.Rotation, error) {
 var errKilled = errors.New("killed")
 
 // killAt lets one process die at a point and another one go on.
-func (w *world) killAt(p rotate.Point, after time.Duration) error {
+func (w *world) killAt(p rotate.Point, after time.Duration, want rotate.State) error {
 	job := w.job
 	job.Holder, job.Point = "first", p
 	if r, err := w.run(job); !errors.Is(err, errKilled) {
@@ -251,14 +273,15 @@ func (w *world) killAt(p rotate.Point, after time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if r.State != rotate.Done {
+	if r.State != want {
 		return fmt.Errorf("it did not end well: %s", told(r))
 	}
-	return w.judge()
+	return nil
 }
 
-// judge reads what happened off the lab's history and the sinks' own.
-func (w *world) judge() error {
+// judge reads what happened off the lab's history and the sinks' own, after so
+// many kills.
+func (w *world) judge(kills int) error {
 	old := w.app.Secrets[0].KeyID
 	minted, removed := map[string]time.Time{}, map[string]time.Time{}
 	var errs []error
@@ -286,7 +309,7 @@ func (w *world) judge() error {
 			left = append(left, id)
 		}
 	}
-	if len(left) != 1 || len(minted) > 3 { // the tenant may be rude, and a process was killed
+	if len(left) != 1 || len(minted) > 2+kills { // each may have cost one, and the tenant is rude
 		fail("%d secrets were added, and %d of them are left", len(minted), len(left))
 	}
 	for id := range removed {
@@ -318,14 +341,9 @@ func (w *world) judgeUse(history []entralab.Event, fresh string, retired time.Ti
 	defer w.mu.Unlock()
 	var last time.Time
 	for _, write := range w.writes {
-		before := 0
-		for _, at := range accepted {
-			if !at.After(write.at) {
-				before++
-			}
-		}
-		if before < 3 {
-			errs = append(errs, fmt.Errorf("sink %d had the value after %d acceptances", write.sink, before))
+		before := slices.DeleteFunc(slices.Clone(accepted), func(at time.Time) bool { return at.After(write.at) })
+		if len(before) < 8 || before[len(before)-1].Sub(before[0]) < time.Minute {
+			errs = append(errs, fmt.Errorf("sink %d had the value after %d acceptances", write.sink, len(before)))
 		}
 		if write.at.After(last) {
 			last = write.at

@@ -176,6 +176,34 @@ func TestManagedSinkBlocks(t *testing.T) {
 	})
 }
 
+// A secret of Terraform's is kept, as its next run would make it anew, until a
+// person names it.
+func TestSecretOfTerraform(t *testing.T) {
+	inBubble(t, entralab.Config{}, func(r *rig) {
+		app, err := r.lab.AddApp(entralab.AppSpec{DisplayName: "by code", Secrets: []entralab.SecretSpec{{DisplayName: "managed by terraform"}}})
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.binding.ClientID, r.app = app.ClientID, app
+		for _, b := range r.boxes {
+			b.set(app.Secrets[0].Value.Reveal())
+		}
+		id := app.Secrets[0].KeyID
+		p, err := r.engine().Plan(r.Context(), rotate.Options{})
+		if err != nil || len(p.Blockers) > 0 || len(p.Old) != 0 || len(p.Kept) != 1 || p.Kept[0].Because != "its name says that Terraform manages it" ||
+			!strings.Contains(strings.Join(p.Warnings, "\n"), "--retire "+id) {
+			r.Fatalf("%+v, %v", p, err)
+		}
+		if rot := r.drive(r.start(rotate.Options{}).ID); rot.State != rotate.Done || !r.has(id) || r.ours() != 1 {
+			r.Error(told(rot))
+		}
+		p, err = r.engine().Plan(r.Context(), rotate.Options{Retire: []string{id}})
+		if err != nil || len(p.Old) != 1 || p.Old[0].KeyID != id || p.Old[0].Because != "named by hand" {
+			r.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
 // A pause stops what runs, and what would begin.
 func TestPause(t *testing.T) {
 	inBubble(t, entralab.Config{}, func(r *rig) {

@@ -51,6 +51,8 @@ type Options struct {
 	// Retire names the secrets to retire by key id, instead of those that the
 	// sinks hold.
 	Retire []string `json:"retire,omitempty"`
+	// Self: the app is what credsmith itself signs in with.
+	Self bool `json:"self,omitempty"`
 }
 
 // Plan is everything a rotation will do. What was approved is what is done:
@@ -66,6 +68,8 @@ type Plan struct {
 	Overlap   int64        `json:"overlap_seconds"`
 	Retire    Retirement   `json:"retire"`
 	Emergency bool         `json:"emergency,omitempty"`
+	Self      bool         `json:"self,omitempty"`   // the operator's own secret
+	Rights    []string     `json:"rights,omitempty"` // that the operator has, and must have with the new one
 	Scope     string       `json:"scope"`
 	Times     int          `json:"prove_times"`
 	Over      int64        `json:"prove_over_seconds"`
@@ -95,8 +99,9 @@ type PlanSink struct {
 	Ref       string         `json:"sink"`
 	Abilities sink.Abilities `json:"abilities"`
 	Reloads   bool           `json:"reloads"`
-	Holds     string         `json:"holds"` // in words
-	Prior     string         `json:"prior,omitempty"`
+	Holds     string         `json:"holds"`            // in words
+	Prior     string         `json:"prior,omitempty"`  // fingerprint of the value
+	KeyID     string         `json:"key_id,omitempty"` // of the secret that it is
 }
 
 // Call is one thing the rotation will do, in order.
@@ -128,6 +133,7 @@ func (p *Plan) differs(q *Plan) string {
 	for what, pair := range map[string][2]any{
 		"the secrets to retire": {p.Old, q.Old}, "the other secrets": {p.Kept, q.Kept}, "the expired secrets": {p.Free, q.Free},
 		"the sinks": {p.Sinks, q.Sinks}, "the lifetime": {p.Lifetime, q.Lifetime}, "the object": {p.HolderID, q.HolderID}, "the name": {p.AppName, q.AppName},
+		"the operator's rights": {p.Rights, q.Rights},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			parts = append(parts, what)
@@ -178,7 +184,7 @@ func (p *Plan) list() {
 		add(Mint, true, "secret "+s.KeyID, "remove this expired secret, to make room")
 	}
 	add(Mint, true, app, fmt.Sprintf("add a secret that lives %s, and seal its value", days(p.lifetime())))
-	add(Accept, false, token, fmt.Sprintf("sign in with the new value until it is taken %d times in a row", acceptTimes))
+	add(Accept, false, token, fmt.Sprintf("sign in with the new value until it is taken %d times in a row over %s", max(p.Times, acceptTimes), p.over()))
 	each(Deliver, true, "write the new value", all)
 	each(Verify, false, "read it back", readable)
 	add(Prove, false, token, fmt.Sprintf("sign in with the new value %d times in a row over %s", p.Times, p.over()))
@@ -189,6 +195,9 @@ func (p *Plan) list() {
 			add(Overlap, false, "sign-in log", p.waits())
 		}
 		add(Recheck, false, "app and sinks", "see that all of this still holds")
+		if p.Self {
+			add(Recheck, false, token, "sign in as the operator with the new secret, and see that it may still "+strings.Join(p.Rights, ", "))
+		}
 		for _, s := range p.Old {
 			add(Retire, true, "secret "+s.KeyID, "remove it from the "+string(s.On))
 		}

@@ -40,7 +40,7 @@ func (e *Engine) plan(ctx context.Context, o Options) (*Plan, *survey, error) {
 	}
 	p := &Plan{
 		Binding: b.Name, TenantID: b.TenantID, ClientID: b.ClientID, AppName: app.DisplayName,
-		Lifetime: seconds(b.Lifetime), Overlap: seconds(b.Overlap), Retire: b.Retire, Emergency: o.Emergency,
+		Lifetime: seconds(b.Lifetime), Overlap: seconds(b.Overlap), Retire: b.Retire, Emergency: o.Emergency, Self: o.Self,
 		Scope: b.Prove.Scope, Times: b.Prove.Times, Over: seconds(b.Prove.Over),
 		Old: []Secret{}, Free: []Secret{}, Kept: []Secret{}, Sinks: []PlanSink{}, Warnings: []string{}, Blockers: []string{},
 	}
@@ -103,11 +103,18 @@ func (e *Engine) mayWrite(ctx context.Context, p *Plan, app *entra.App) error {
 	if app.ServicePrincipal != nil {
 		ids = append(ids, app.ServicePrincipal.ObjectID)
 	}
-	for _, own := range []string{op.ClientID, op.ObjectID} {
-		if own != "" && slices.ContainsFunc(ids, func(id string) bool { return entra.SameGUID(id, own) }) {
-			p.block("app %s is the identity that credsmith itself signs in with: it is not rotated as a binding", app.ClientID)
-			return nil
-		}
+	self := slices.ContainsFunc([]string{op.ClientID, op.ObjectID}, func(own string) bool {
+		return own != "" && slices.ContainsFunc(ids, func(id string) bool { return entra.SameGUID(id, own) })
+	})
+	switch {
+	case self && (!p.Self || e.asOperator == nil):
+		p.block("app %s is the identity that credsmith itself signs in with: it is rotated only where that is said (--self)", app.ClientID)
+		return nil
+	case self:
+		p.Rights = slices.Sorted(slices.Values(op.Permissions))
+	case p.Self:
+		p.block("credsmith does not sign in as app %s: leave --self out", app.ClientID)
+		return nil
 	}
 	switch {
 	case len(op.Permissions) == 0:
@@ -178,7 +185,8 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 		case 0:
 			p.warn("%s holds a value that is none of the app's secrets: its consumers cannot sign in with it now", k.Ref)
 		case 1:
-			k.Holds = "the value of secret " + keyID(matches[0].KeyID)
+			k.KeyID = keyID(matches[0].KeyID)
+			k.Holds = "the value of secret " + k.KeyID
 			old[keyID(matches[0].KeyID)] = k.Ref + " holds it"
 		default:
 			k.Holds = "the value of one of " + joined(matches)
@@ -198,16 +206,39 @@ func (p *Plan) choose(app *entra.App, s *survey, o Options) {
 	for _, c := range app.Credentials {
 		because, retire := old[keyID(c.KeyID)]
 		sec := Secret{keyID(c.KeyID), c.DisplayName, c.Hint, c.On, objectOf(app, c.On), c.End, because}
-		if retire {
+		tool := manager(c.DisplayName)
+		switch {
+		case retire && (tool == "" || len(o.Retire) > 0):
 			p.Old = append(p.Old, sec)
 			continue
+		case retire:
+			sec.Because = "its name says that " + tool + " manages it"
+			p.warn("secret %s (%s) is kept: its name says that %s manages it, which would make another one in place of a secret that is gone. Take it out of %s first, then name it: --retire %s",
+				sec.KeyID, c.DisplayName, tool, tool, sec.KeyID)
+		default:
+			sec.Because = "no sink holds it"
 		}
-		sec.Because = "no sink holds it"
 		p.Kept = append(p.Kept, sec)
 	}
 	if len(p.Old) == 0 {
 		p.warn("no old secret is retired: none was found in a sink that can be read")
 	}
+}
+
+// managers are the tools that keep secrets as resources of their own. Graph
+// does not tell who made a secret; its name is the only sign
+// (azuread_application_password has a display_name; recalled, unverified: many
+// configurations put the tool's name into it).
+var managers = []string{"Terraform", "OpenTofu", "Pulumi", "Crossplane"}
+
+// manager returns the tool that the name of a secret speaks of, "" for none.
+func manager(name string) string {
+	for _, tool := range managers {
+		if strings.Contains(strings.ToLower(name), strings.ToLower(tool)) {
+			return tool
+		}
+	}
+	return ""
 }
 
 func joined(all []entra.Credential) string {

@@ -23,11 +23,8 @@ func appliedCall(call string) Point  { return Point(call + "/a") }
 // plays that side knows the call by [CallOf].
 func Points(sinks int) []Point {
 	var all []Point
-	commit := func(name string) { all = append(all, before(name), after(name)) }
-	call := func(name string) {
-		all = append(all, beforeCall(name), receivedCall(name), appliedCall(name), afterCall(name))
-		commit(name)
-	}
+	commit := func(name string) { all = commitPoints(all, name) }
+	call := func(name string) { all = callPoints(all, name) }
 	commit("intent")
 	commit("lease")
 	call("check")
@@ -51,6 +48,30 @@ func Points(sinks int) []Point {
 	commit("shred")
 	commit("close")
 	return all
+}
+
+// PointsBack lists every point of the way back of a rotation, from a person's
+// word on.
+func PointsBack(sinks int) []Point {
+	var all []Point
+	all = commitPoints(all, "rollback")
+	for i := range sinks {
+		all = callPoints(all, at(Restore, i))
+	}
+	all = commitPoints(all, "restored")
+	all = callPoints(all, "remove-stray")
+	all = commitPoints(all, "unmint")
+	all = callPoints(all, "unminted")
+	all = commitPoints(all, "shred")
+	return commitPoints(all, "close")
+}
+
+func commitPoints(all []Point, name string) []Point { return append(all, before(name), after(name)) }
+
+// callPoints are those of a call and of the commit after it.
+func callPoints(all []Point, name string) []Point {
+	all = append(all, beforeCall(name), receivedCall(name), appliedCall(name), afterCall(name))
+	return commitPoints(all, name)
 }
 
 // at names the i-th sink's part of a step.

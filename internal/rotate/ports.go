@@ -50,6 +50,10 @@ type Journal interface {
 	// Save writes a rotation together with values to be sealed, by name. It
 	// fails with ErrStale when the row has changed, or has another holder.
 	Save(ctx context.Context, r *Rotation, values map[string]secret.Value, entries ...audit.Entry) error
+	// Rotation reads a rotation without holding it; ErrNone if there is none.
+	Rotation(ctx context.Context, id string) (*Rotation, error)
+	// Record writes entries into the audit record alone.
+	Record(ctx context.Context, entries ...audit.Entry) error
 	// Value opens a sealed value; an empty one when none has that name.
 	Value(ctx context.Context, r *Rotation, name string) (secret.Value, error)
 	// Shred destroys the sealed values of a rotation and saves it.

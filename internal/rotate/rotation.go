@@ -107,11 +107,15 @@ type Minted struct {
 	On    entra.Holder `json:"on"`
 	End   time.Time    `json:"end"`
 	At    time.Time    `json:"at"`
+	// Fingerprint is that of the value, so that settings can be told from it.
+	Fingerprint string `json:"fingerprint,omitempty"`
 	// Accepted is when the token endpoint first took it.
 	Accepted time.Time `json:"accepted,omitzero"`
 	// Refusals counts the answers before that said no: the measure of how
 	// slowly this tenant spreads a secret.
 	Refusals int `json:"refusals"`
+	// Refused is when it last did.
+	Refused time.Time `json:"refused,omitzero"`
 }
 
 // SinkState is how far a value got in one sink.

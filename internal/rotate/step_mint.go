@@ -118,7 +118,7 @@ func (e *Engine) seal(ctx context.Context, r *Rotation, made entra.Credential, v
 		r.Strays = append(r.Strays, entry.KeyID)
 		return e.again(ctx, r, entry)
 	}
-	r.New = &Minted{KeyID: entry.KeyID, Hint: made.Hint, On: r.Plan.Holder, End: end, At: now}
+	r.New = &Minted{KeyID: entry.KeyID, Hint: made.Hint, On: r.Plan.Holder, End: end, At: now, Fingerprint: e.key.Fingerprint(value)}
 	e.to(r, Accept)
 	err := e.commit(ctx, r, "mint", map[string]secret.Value{newValue: value}, entry)
 	if err == nil {
@@ -228,8 +228,8 @@ func (e *Engine) remove(ctx context.Context, r *Rotation, on entra.Holder, onID,
 	return e.commit(ctx, r, "remove-stray", nil, done)
 }
 
-// accept asks the token endpoint until it takes the new value several times in
-// a row. Nothing gets the value before that.
+// accept asks the token endpoint until it takes the new value many times in a
+// row. Nothing gets the value before that.
 func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 	taken, err := e.ask(ctx, r, "accept")
 	if err != nil {
@@ -239,6 +239,7 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 	r.Tries = 0
 	if !taken {
 		r.New.Refusals++
+		r.New.Refused = now
 		r.Proof.InARow = 0
 		if now.Sub(r.New.At) > acceptFor {
 			return e.neverAccepted(ctx, r)
@@ -249,8 +250,13 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 	if r.New.Accepted.IsZero() {
 		r.New.Accepted = now
 	}
-	if r.Proof.InARow++; r.Proof.InARow < acceptTimes {
-		e.wait(r, acceptEvery, "")
+	if r.Proof.InARow == 0 {
+		r.Proof.First = now
+	}
+	r.Proof.InARow++
+	times, over := r.acceptance()
+	if r.Proof.InARow < times || now.Sub(r.Proof.First) < over {
+		e.wait(r, max(r.Plan.over()/time.Duration(times-1), acceptEvery), "")
 		return e.commit(ctx, r, "accept", nil)
 	}
 	// What the answer said of the new secret, the directory may see otherwise.
@@ -273,6 +279,18 @@ func (e *Engine) accept(ctx context.Context, r *Rotation) error {
 	}
 	e.to(r, Deliver)
 	return e.commit(ctx, r, "accept", nil)
+}
+
+// acceptance is how often in a row, and over how long, the token endpoint must
+// have taken the new value before a consumer may see it: as long as the proof
+// after it, for a replica that has not heard of the secret answers only some
+// of the requests. Where some were slow to hear of it, others are given
+// longer.
+func (r *Rotation) acceptance() (times int, over time.Duration) {
+	if r.Plan.Emergency {
+		return acceptTimes, 0
+	}
+	return max(r.Plan.Times, acceptTimes), max(r.Plan.over(), r.New.Refused.Sub(r.New.At)/2)
 }
 
 // neverAccepted looks whether the secret exists at all: an answer that said so

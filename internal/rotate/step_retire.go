@@ -12,8 +12,12 @@ import (
 
 // look reads the app, as one call.
 func (e *Engine) look(ctx context.Context, r *Rotation, name string) (s entra.Snapshot, err error) {
+	from, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return s, err
+	}
 	err = e.call(ctx, name, func(ctx context.Context) (err error) {
-		s, err = e.directory.Snapshot(ctx, r.Plan.ClientID)
+		s, err = from.Snapshot(ctx, r.Plan.ClientID)
 		return err
 	})
 	if err != nil {
@@ -47,10 +51,19 @@ func (e *Engine) adopt(ctx context.Context, r *Rotation) error {
 	return e.commit(ctx, r, "adopt", nil)
 }
 
-// readLog brings what is known of the secrets' use up to date.
+// readLog brings what is known of the secrets' use up to date: the first time
+// from all that the log keeps, then from what has come since.
 func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) error {
 	o := &r.Overlap
-	use, err := e.directory.SecretUse(ctx, r.Plan.ClientID, s.Server.Add(-90*24*time.Hour))
+	since := s.Server.Add(-logKept)
+	if from := o.Watermark.Add(-logLate); from.After(since) {
+		since = from
+	}
+	by, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return err
+	}
+	use, err := by.SecretUse(ctx, r.Plan.ClientID, since)
 	switch kind := entra.RefusedAs(err); {
 	case kind == entra.RefusedLicence, kind == entra.RefusedPermission:
 		o.Blind = err.Error()
@@ -58,11 +71,15 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) err
 	case err != nil:
 		return err
 	}
-	o.Blind, o.Watermark = "", use.Watermark
+	o.Blind, o.Watermark = "", latest(o.Watermark, use.Watermark)
+	before := o.LastOld
 	for _, old := range r.Plan.Old {
 		o.LastOld = latest(o.LastOld, use.Last[keyID(old.KeyID)])
 	}
 	o.LastOld = latest(o.LastOld, use.Last[""]) // it may have been the old one
+	if !before.IsZero() {
+		use.Longest = max(use.Longest, o.LastOld.Sub(before))
+	}
 	if o.LastOld.After(o.From) {
 		o.From = o.LastOld
 	}
@@ -74,7 +91,7 @@ func (e *Engine) readLog(ctx context.Context, r *Rotation, s entra.Snapshot) err
 			}
 		}
 	}
-	o.Window = max(r.Plan.overlap(), 2*use.Longest)
+	o.Window = max(o.Window, r.Plan.overlap(), 2*use.Longest)
 	return nil
 }
 
@@ -192,6 +209,11 @@ func (e *Engine) recheck(ctx context.Context, r *Rotation) error {
 	if err := e.stillHolds(ctx, r, s); err != nil {
 		return err
 	}
+	if r.Plan.Self {
+		if err := e.sameRights(ctx, r); err != nil {
+			return err
+		}
+	}
 	if len(r.Plan.Old) == 0 {
 		e.to(r, Shred)
 		return e.commit(ctx, r, "recheck", nil)
@@ -258,7 +280,11 @@ func (e *Engine) retire(ctx context.Context, r *Rotation) error {
 		return e.commit(ctx, r, "step", nil)
 	}
 	old := r.Plan.Old[i]
-	err := e.call(ctx, "retire", func(ctx context.Context) error { return e.directory.Remove(ctx, old.On, old.OnID, old.KeyID) })
+	by, err := e.directoryFor(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = e.call(ctx, "retire", func(ctx context.Context) error { return by.Remove(ctx, old.On, old.OnID, old.KeyID) })
 	entry := e.entry(r, audit.Remove, audit.Done, OldSecret)
 	entry.KeyID = old.KeyID
 	if err != nil {

@@ -107,7 +107,7 @@ func (r *Result) Prefix(dir string) {
 		}
 		f.Origin = path.Join(dir, f.Origin)
 		if f.Environment == "" {
-			f.Environment = environmentOf(dir)
+			f.Environment = EnvironmentOf(dir)
 		}
 	}
 	for _, e := range r.Errors {

@@ -300,7 +300,7 @@ func (f *Found) finish() {
 	at := f.place()
 	f.Origin = At(at.File, at.Line, at.Column)
 	if f.Environment == "" {
-		f.Environment = environmentOf(at.File)
+		f.Environment = EnvironmentOf(at.File)
 	}
 	for _, p := range []struct {
 		name string
@@ -330,9 +330,9 @@ func environmentNamed(name string) string {
 	return cmp.Or(environments[strings.ToLower(strings.TrimSpace(name))], name)
 }
 
-// environmentOf guesses the environment from a path: the file name speaks
+// EnvironmentOf guesses the environment from a path: the file name speaks
 // before its directories.
-func environmentOf(name string) string {
+func EnvironmentOf(name string) string {
 	for dir := name; dir != "." && dir != "/" && dir != ""; dir = path.Dir(dir) {
 		base := strings.NewReplacer("pre-prod", "preprod", "pre_prod", "preprod", "non-prod", "nonprod", "non_prod", "nonprod").Replace(strings.ToLower(path.Base(dir)))
 		for _, word := range strings.FieldsFunc(base, func(r rune) bool { return r == '.' || r == '-' || r == '_' }) {

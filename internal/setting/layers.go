@@ -166,5 +166,5 @@ func resolved(consumer string, fields []field) []field {
 // environment.
 func helmOverlay(name string) bool {
 	base := path.Base(name)
-	return strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml") != "values" || environmentOf(path.Dir(name)) != ""
+	return strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml") != "values" || EnvironmentOf(path.Dir(name)) != ""
 }

@@ -186,7 +186,7 @@ func readYAML(session *session, s *source) ([]Found, error) {
 		case strings.HasPrefix(base, "values"):
 			l := layer{name: s.name, overlay: helmOverlay(s.name), fields: flatten(doc, nil, nil)}
 			if l.overlay {
-				l.environment = environmentOf(s.name)
+				l.environment = EnvironmentOf(s.name)
 			}
 			session.add("helm", "", l)
 		default:

@@ -367,3 +367,8 @@ func (s *Store) Pause(ctx context.Context, why, actor string, at time.Time) erro
 		return s.append(ctx, tx, []audit.Entry{{At: at, Actor: actor, Action: audit.Pause, Outcome: audit.Done, Detail: why}})
 	})
 }
+
+// Record writes entries into the audit record alone.
+func (s *Store) Record(ctx context.Context, entries ...audit.Entry) error {
+	return s.write(ctx, func(ctx context.Context, tx bun.Tx) error { return s.append(ctx, tx, entries) })
+}

@@ -43,8 +43,7 @@ func newKeyring(master []byte) (keyring, error) {
 func openKeys(path string, mayMake bool) (k keyring, made bool, err error) {
 	_, err = os.Stat(path)
 	if mayMake && errors.Is(err, fs.ErrNotExist) {
-		k, err = makeKeys(path)
-		return k, err == nil, err
+		return makeKeys(path)
 	}
 	k, err = readKeys(path)
 	return k, false, err
@@ -72,20 +71,29 @@ func readKeys(path string) (keyring, error) {
 	return newKeyring(master)
 }
 
-// makeKeys writes a new key, whole and durable, before anything is sealed
-// with it.
-func makeKeys(path string) (keyring, error) {
+// makeKeys writes a new key, durable, before anything is sealed with it: whole
+// or not at all. When two processes start at once, the first one's key holds.
+func makeKeys(path string) (k keyring, made bool, err error) {
 	master := make([]byte, keySize)
-	rand.Read(master) // never fails
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	rand.Read(master)                                                        // never fails
+	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 	if err != nil {
-		return keyring{}, fmt.Errorf("make the key of the store: %w", err)
+		return keyring{}, false, fmt.Errorf("make the key of the store: %w", err)
 	}
-	_, err = f.WriteString(hex.EncodeToString(master) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close(), syncDir(filepath.Dir(path))); err != nil {
-		return keyring{}, fmt.Errorf("make the key of the store: %w", err)
+	defer os.Remove(temp.Name())
+	_, err = temp.WriteString(hex.EncodeToString(master) + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
+		err = os.Link(temp.Name(), path)
 	}
-	return newKeyring(master)
+	if errors.Is(err, fs.ErrExist) {
+		k, err = readKeys(path)
+		return k, false, err
+	}
+	if err = errors.Join(err, syncDir(filepath.Dir(path))); err != nil {
+		return keyring{}, false, fmt.Errorf("make the key of the store: %w", err)
+	}
+	k, err = newKeyring(master)
+	return k, err == nil, err
 }
 
 // mac is over several texts as one.
