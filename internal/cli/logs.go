@@ -92,7 +92,12 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 		return err
 	}
 	result := reader.scan.Result()
-	result.Explain(reader.changes(ctx, o.changes, options.Now))
+	changes := reader.changes(ctx, o.changes, options.Now)
+	own, err := ownRotations(p.journal(ctx), options.Now)
+	if err != nil {
+		return err
+	}
+	result.Explain(append(changes, own...))
 	result.Errors = append(result.Errors, reader.errors...)
 	if err := saveLogsReport(o.report, result); err != nil {
 		return err
