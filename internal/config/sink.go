@@ -59,8 +59,25 @@ func placeKeys(kind string) []string {
 		return []string{"address", "namespace", "mount", "path", "key"}
 	case "kubernetes":
 		return []string{"context", "namespace", "secret", "key"}
+	case "github":
+		return []string{"api", "repository", "environment", "organization", "secret"}
+	case "gitlab":
+		return []string{"address", "project", "group", "key", "environment_scope"}
 	}
 	return nil
+}
+
+// usual is what a key stands for when it is left out, "" for nothing.
+func usual(kind, key string) string {
+	switch kind + " " + key {
+	case "github api":
+		return "https://api.github.com"
+	case "gitlab address":
+		return "https://gitlab.com"
+	case "gitlab environment_scope":
+		return "*"
+	}
+	return ""
 }
 
 // place is a text that is equal for sinks that write to the same place.
@@ -76,8 +93,11 @@ func (s Sink) place() string {
 		if key == "file" {
 			text = strconv.Quote(path.Clean(strings.ReplaceAll(value.Value, `\`, "/")))
 		}
-		if key == "vault" {
+		if key == "vault" || s.Kind == "github" || s.Kind == "gitlab" && key != "key" && key != "environment_scope" {
 			text = strconv.Quote(strings.ToLower(strings.TrimRight(value.Value, "/")))
+		}
+		if left := usual(s.Kind, key); left != "" && (value.Value == "" || strings.TrimRight(value.Value, "/") == left) {
+			continue
 		}
 		parts = append(parts, key+"="+text)
 	}
