@@ -10,15 +10,33 @@ import (
 	"go.uber.org/goleak"
 )
 
+// leakChild makes this binary a process that leaks, where that is tested.
+const leakChild = "CREDSMITH_LEAK_CHILD"
+
+var leakOnPurpose = func(string) {}
+
 func TestMain(m *testing.M) {
+	if how := os.Getenv(leakChild); how != "" {
+		leakOnPurpose(how)
+		return
+	}
 	testscript.Main(leakChecked{m}, map[string]func(){"credsmith": main})
 }
+
+// afterAll tidies up what several tests have shared.
+var afterAll []func() error
 
 // leakChecked fails a run that leaves goroutines behind.
 type leakChecked struct{ *testing.M }
 
 func (m leakChecked) Run() int {
 	code := m.M.Run()
+	for _, tidy := range afterAll {
+		if err := tidy(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

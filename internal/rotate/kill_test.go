@@ -58,7 +58,7 @@ func killMatrix(t *testing.T, points []rotate.Point, job childJob, want rotate.S
 	var mu sync.Mutex
 	fired := map[rotate.Point]int{}
 	var g errgroup.Group
-	g.SetLimit(6) // the processes wait much
+	g.SetLimit(10) // the processes wait much
 	for i, p := range points {
 		if !strings.HasPrefix(string(p), *killOnly) {
 			continue

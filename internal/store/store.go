@@ -43,6 +43,7 @@ var migrations embed.FS
 var (
 	ErrLocked = errors.New("another credsmith is writing to it: let that one finish, or use PostgreSQL for several at once")
 	ErrKey    = errors.New("the key does not fit the database: put back the key file that belongs to it")
+	ErrFiles  = errors.New("too many open files: raise the limit (ulimit -n)")
 	ErrNewer  = errors.New("it was made by a newer credsmith: use that one")
 	ErrForged = errors.New("a row was changed by something else than credsmith: restore the database from a copy")
 	ErrOlder  = errors.New("it is an older copy than the one last written here: put the newest copy back, or only look at this one")
@@ -308,6 +309,8 @@ func named(err error) error {
 		kind = ErrBroken
 	case code == sqlite3.SQLITE_FULL, errors.Is(err, syscall.ENOSPC):
 		kind = ErrFull
+	case errors.Is(err, syscall.EMFILE), code == sqlite3.SQLITE_CANTOPEN && noMoreFiles():
+		kind = ErrFiles
 	case code == sqlite3.SQLITE_READONLY, code == sqlite3.SQLITE_CANTOPEN, code == sqlite3.SQLITE_PERM,
 		errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		kind = ErrDenied
@@ -318,6 +321,16 @@ func named(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (%w)", kind, err)
+}
+
+// noMoreFiles reports whether this process may open no file at all: SQLite does
+// not say why it cannot open one.
+func noMoreFiles() bool {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return errors.Is(err, syscall.EMFILE)
+	}
+	return f.Close() != nil
 }
 
 // within bounds a statement or transaction: a database behind a dead line
