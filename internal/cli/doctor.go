@@ -39,6 +39,7 @@ type doctorFlags struct {
 	wait                           time.Duration
 	tenantSet, clientSet           bool
 	from                           []string
+	stores                         bool
 }
 
 const doctorLong = `Diagnoses one setting: tenant id, client id and client secret. It signs in with
@@ -67,6 +68,9 @@ read is named on standard error and counts as "could not tell". A login host
 named in a file is used when it is Microsoft's or this machine; others are tried
 with --authority only. An error is held against the app that it names, or all
 when it names none; --try is for each setting.
+
+With --stores it also reads the places that the bindings of the configuration
+name and that can be read back, as the operator, and diagnoses what they hold.
 
 With --try the token is used once on a resource, which tells "wrong secret" from
 "right secret, no permission". It is sent to hosts of the login host's own
@@ -113,6 +117,9 @@ credsmith doctor --error app.log
 credsmith doctor --from .
 credsmith doctor --from deploy --from ~/.azure/app.env -o json
 
+# and what the places of the configured bindings hold, such as a Key Vault
+credsmith doctor --from . --stores
+
 # which of these settings printed that error?
 credsmith doctor --from . --error app.log
 
@@ -125,7 +132,7 @@ credsmith doctor --bytes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.graphSet = cmd.Flags().Changed("graph")
 			f.tenantSet, f.clientSet = cmd.Flags().Changed("tenant"), cmd.Flags().Changed("client-id")
-			if cmd.Flags().Changed("from") {
+			if cmd.Flags().Changed("from") || f.stores {
 				return p.runDoctorFrom(cmd.Context(), f, args)
 			}
 			return p.runDoctor(cmd.Context(), f, args)
@@ -139,6 +146,7 @@ credsmith doctor --bytes`,
 
 func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.from, "from", nil, "diagnose every setting in this file or directory; may be given again")
+	flags.BoolVar(&f.stores, "stores", false, "diagnose what the places of the configured bindings hold, too")
 	flags.StringVar(&f.tenant, "tenant", "", "tenant id or domain")
 	flags.StringVar(&f.clientID, "client-id", "", "client id")
 	flags.StringVar(&f.secretEnv, "secret-env", "", "environment variable that holds the secret")
@@ -186,8 +194,10 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	if err := trial.on(&c, &means); err != nil {
 		return err
 	}
-	if key := p.memory(ctx, &means); !c.Alone {
+	key, journal := p.memory(ctx, &means)
+	if !c.Alone {
 		c.Fingerprint = key.Fingerprint(c.Setting.Value)
+		journal.about(&c)
 	}
 	bar := p.progress()
 	means.Progress = p.announcer(bar, c)
@@ -367,14 +377,14 @@ func (p *program) graphOrigin(authority string) (string, error) {
 }
 
 // memory opens what credsmith remembers, and returns the key of its
-// fingerprints.
-func (p *program) memory(ctx context.Context, m *diagnose.Means) secret.Key {
-	st := p.state()
+// fingerprints and what it did itself.
+func (p *program) memory(ctx context.Context, m *diagnose.Means) (secret.Key, journal) {
+	j, st := p.journal(ctx), p.state()
 	if st == nil {
-		return secret.NewKey()
+		return secret.NewKey(), j
 	}
-	m.Records = withJournal{st, p.journal(ctx)}
-	return st.Key
+	m.Records = withJournal{st, j}
+	return st.Key, j
 }
 
 // fingerprints is the key of fingerprints.

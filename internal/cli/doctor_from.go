@@ -45,6 +45,9 @@ func factsOf(f setting.Found) placeFacts {
 		if !p.Set {
 			return ""
 		}
+		if p.Line == 0 {
+			return p.File
+		}
 		return setting.At(p.File, p.Line, p.Column)
 	}
 	return placeFacts{f.Consumer, f.Name, f.Environment, at(f.Tenant), at(f.Client), append([]string{}, f.Notes...)}
@@ -63,6 +66,14 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	if err != nil {
 		return err
 	}
+	unread := len(result.Errors) > 0
+	if f.stores {
+		held, whole, err := p.storedSettings(ctx, result.Settings)
+		if err != nil {
+			return err
+		}
+		result.Settings, unread = append(result.Settings, held...), unread || !whole
+	}
 	client, err := wire.NewClient(p.get("SSL_CERT_FILE"))
 	if err != nil {
 		return usage("name a file with certificates in PEM", "%w", err)
@@ -70,7 +81,7 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	defer client.CloseIdleConnections()
 	run := &fromRun{program: p, flags: f, pace: newPacer(f.fast)}
 	run.signIn = func(authority string) diagnose.SignIn { return token.New(authority, client) }
-	run.key = p.memory(ctx, &run.base)
+	run.key, run.journal = p.memory(ctx, &run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
 	if run.seen, err = p.readSeen(f.seen); err != nil {
@@ -103,14 +114,14 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 		p.showNothingFound()
 		run.open = true
 	}
-	return fromExit(run.broken, run.open || len(result.Errors) > 0)
+	return fromExit(run.broken, run.open || unread)
 }
 
 // fromConflict refuses flags that name another setting.
 func (f doctorFlags) fromConflict(args []string) error {
 	switch {
 	case f.tenantSet || f.clientSet || f.secretEnv != "" || f.secretFile != "" || f.secretStdin:
-		return usage("drop --from to diagnose one setting", "--from reads settings from files: flags for tenant, client id and secret do not go with it")
+		return usage("drop --from and --stores to diagnose one setting", "--from reads settings from files: flags for tenant, client id and secret do not go with it")
 	case len(args) > 0 && f.try == "":
 		return usage("write --from before each file or directory", "%q is one argument too many", args[0])
 	}
@@ -126,6 +137,7 @@ type fromRun struct {
 	base         diagnose.Means
 	directory    *directory
 	key          secret.Key
+	journal      journal
 	signIn       func(authority string) diagnose.SignIn
 	seen         seen // what --error brought
 	trial        trial
@@ -150,9 +162,13 @@ func (r *fromRun) announce(jobs []*job) {
 var plainPath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w./+@~][\w./+@~-]*$`) })
 
 // proveFrom names the file in a command that would else read the environment.
-func proveFrom(run, file string) string {
+func proveFrom(run string, place setting.Found) string {
 	rest, ok := strings.CutPrefix(run, "credsmith doctor")
-	if !ok || !plainPath().MatchString(file) {
+	file := place.Secret.File
+	switch {
+	case ok && place.Consumer == inStore:
+		return "credsmith doctor --stores" + rest
+	case !ok || !plainPath().MatchString(file):
 		return run
 	}
 	return "credsmith doctor --from " + file + rest
@@ -184,6 +200,7 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 	}
 	means.SignIn = r.pace.of(j.setting.Authority, r.signIn(j.setting.Authority))
 	r.seen.among(&c)
+	r.journal.about(&c)
 	if !r.untried[j.setting.Authority] {
 		if err := r.trial.on(&c, &means); err != nil {
 			return diagnose.Report{}, err
@@ -201,7 +218,7 @@ func (r *fromRun) diagnose(ctx context.Context, j *job) (diagnose.Report, error)
 		return report, fmt.Errorf("diagnose %s: %w", j.setting.Origin, err)
 	}
 	for i := range report.Fix {
-		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0].Secret.File)
+		report.Fix[i].Run = proveFrom(report.Fix[i].Run, j.places[0])
 	}
 	return report, nil
 }
@@ -382,6 +399,9 @@ func (g page) placed(j *job, r diagnose.Report) {
 		g.row(label, "%s", where)
 	}
 	if r.Verdict == diagnose.Working {
+		if len(r.Fix) > 0 {
+			g.row("do", "%s", r.Fix[0].Do)
+		}
 		return
 	}
 	if r.Setting.TenantID != "" {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"unicode/utf8"
@@ -59,6 +58,14 @@ func (p *program) runDrift(ctx context.Context, stores bool, paths []string) err
 		return err
 	}
 	p.showUnread(result)
+	unread := len(result.Errors) > 0
+	if stores {
+		held, whole, err := p.storedSettings(ctx, result.Settings)
+		if err != nil {
+			return err
+		}
+		result.Settings, unread = append(result.Settings, held...), unread || !whole
+	}
 	key := p.fingerprints()
 	var places []drift.Place
 	for _, f := range result.Settings {
@@ -67,15 +74,7 @@ func (p *program) runDrift(ctx context.Context, stores bool, paths []string) err
 			Fingerprint: comparablePrint(key, f), Pinned: f.Secret.Pinned,
 		})
 	}
-	unread := len(result.Errors) > 0
-	if stores {
-		held, whole, err := p.storedPlaces(ctx)
-		if err != nil {
-			return err
-		}
-		places, unread = append(places, held...), unread || !whole
-	}
-	apps := drift.Compare(places, changesOf(p.journal(ctx)))
+	apps := drift.Compare(places, changesOf(p.journal(ctx).rotations))
 	if p.json {
 		err = p.writeJSON(map[string]any{"apps": apps})
 	} else {
@@ -88,43 +87,6 @@ func (p *program) runDrift(ctx context.Context, stores bool, paths []string) err
 		p.showNothingFound()
 	}
 	return fromExit(drift.Found(apps), len(apps) == 0 || unread)
-}
-
-// storedPlaces reads what the places of all bindings hold. whole is false where
-// one could not be read; a place that cannot be read back is left out.
-func (p *program) storedPlaces(ctx context.Context) (places []drift.Place, whole bool, err error) {
-	r, err := p.rotations(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	whole = true
-	for _, b := range r.config.Bindings {
-		t, _ := r.config.Tenant(b.Tenant) // checked with the configuration
-		_, operator, err := r.dir.of(ctx, t)
-		if err != nil {
-			return nil, false, err
-		}
-		sinks, err := r.sinks(b, operator)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, s := range sinks {
-			held, err := s.Read(ctx)
-			if err != nil {
-				fmt.Fprintf(p.Stderr, "warning: %s was not read: %s\n", oneLine(s.Ref()), oneLine(err.Error()))
-				whole = false
-				continue
-			}
-			if !held.Exists || !s.Abilities().ReadBack {
-				continue
-			}
-			places = append(places, drift.Place{
-				Origin: s.Ref(), Environment: cmp.Or(setting.EnvironmentOf(b.Name), setting.EnvironmentOf(s.Ref())),
-				TenantID: t.TenantID, ClientID: b.App, Fingerprint: r.key.Fingerprint(held.Value),
-			})
-		}
-	}
-	return places, whole, ctx.Err()
 }
 
 // comparablePrint is the fingerprint of a value that can be compared: what is

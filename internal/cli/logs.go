@@ -93,7 +93,7 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	}
 	result := reader.scan.Result()
 	changes := reader.changes(ctx, o.changes, options.Now)
-	own, err := ownRotations(p.journal(ctx), options.Now)
+	own, err := ownRotations(p.journal(ctx).rotations, options.Now)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ type Info struct {
 }
 
 // Fix is one step to take. Holes in a table entry: {client_id} {tenant}
-// {app} {object_id} {key_id} {authority}.
+// {app} {object_id} {key_id} {authority} {binding}.
 type Fix struct {
 	Do         string `json:"do"`
 	Run        string `json:"run,omitempty"` // a credsmith command
@@ -140,6 +140,7 @@ const assignRole = `$sp = Get-MgServicePrincipal -Filter "appId eq '{client_id}'
 var (
 	newSecret = Fix{
 		Do:         "Add a new client secret and put its value where the app reads it. Leave the other secrets until nothing uses them.",
+		Run:        "credsmith rotate run {binding}",
 		Portal:     "App registrations > {app} > Certificates & secrets > Client secrets > New client secret: copy the column Value, not Secret ID",
 		Az:         "az ad app credential reset --id {client_id} --append --years 1",
 		PowerShell: `Add-MgApplicationPassword -ApplicationId (Get-MgApplication -Filter "appId eq '{client_id}'").Id`,

@@ -6,7 +6,7 @@ var valueCauses = []Info{
 		Cause: "secret-id-used", Family: ValueFamily, Codes: []int{7000215},
 		Says: "The value configured is the Secret ID of a secret, not its value.",
 		Tell: "The value is 36 characters in the form of a GUID and equals the Secret ID of one of the app's secrets. Values made today hold `Q~` and have 40 characters.",
-		Fix:  []Fix{{Do: "Put the secret's value in place of its Secret ID. The portal shows the value only once, when the secret is made: if it is lost, add a new secret.", Portal: "App registrations > {app} > Certificates & secrets > Client secrets > New client secret: copy the column Value", Az: "az ad app credential reset --id {client_id} --append --years 1", PowerShell: `Add-MgApplicationPassword -ApplicationId (Get-MgApplication -Filter "appId eq '{client_id}'").Id`}, prove},
+		Fix:  []Fix{{Do: "Put the secret's value in place of its Secret ID. The portal shows a value only once, when the secret is made: if no copy is left, add a new secret."}, newSecret, prove},
 	},
 	{
 		Cause: "secret-whitespace", Family: ValueFamily, Codes: []int{7000215},

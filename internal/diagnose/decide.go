@@ -3,6 +3,7 @@ package diagnose
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/entra"
@@ -66,7 +67,7 @@ func report(o *Observations, f finding) Report {
 			r.Error = errorFacts(o.Case.Seen, 0)
 		}
 	}
-	r.Evidence = append(append(r.Evidence, useEvidence(o, f)...), commonEvidence(o)...)
+	r.Evidence = slices.Concat(r.Evidence, useEvidence(o, f), openEvidence(o), commonEvidence(o))
 	return r
 }
 

@@ -119,6 +119,11 @@ func ruleAccepted(o *Observations) (finding, bool) {
 	if hinted := o.hinted(); len(hinted) == 1 {
 		f.evidence = append(f.evidence, keyEvidence(o, hinted[0]))
 	}
+	if r := o.Record; r != nil && len(r.Instead) > 0 && entra.SameGUID(r.ClientID, o.Case.Setting.ClientID) {
+		f.summary = "The setting signs in, with a value that a rotation has replaced: it stops once its secret is retired."
+		f.evidence = append(f.evidence, remembered(r))
+		f = takeTheNewOne(o, f)
+	}
 	if o.Access != nil || o.AccessErr != nil {
 		return accessed(o, f, *a.Answer.Token), true
 	}

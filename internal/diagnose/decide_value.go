@@ -194,64 +194,6 @@ func rulePlaceholder(o *Observations) (finding, bool) {
 	return finding{cause: "secret-placeholder", confidence: Confirmed}, o.Case.Setting.Value.Shape().Kind == secret.Placeholder
 }
 
-// ruleKnownRemoved: credsmith saw this very value accepted, knows which secret
-// it was, and that secret is gone.
-func ruleKnownRemoved(o *Observations) (finding, bool) {
-	if o.Record == nil || !entra.SameGUID(o.Record.ClientID, o.Case.Setting.ClientID) {
-		return finding{}, false
-	}
-	if !o.home() || o.Directory.App == nil {
-		return removedByRotation(o)
-	}
-	if _, there := o.Directory.App.ByKeyID(o.Record.KeyID); there {
-		return finding{}, false
-	}
-	f := finding{
-		cause: "secret-deleted", confidence: Confirmed, key: entra.Credential{KeyID: o.Record.KeyID, Hint: o.Record.Hint},
-		summary: fmt.Sprintf("The value belongs to secret %s, which has been removed from the app.", o.Record.KeyID),
-		evidence: []Evidence{
-			remembered(o.Record),
-			{FromGraph, "the app has no secret with that Secret ID any more", "Microsoft Graph"},
-		},
-	}
-	if e, ok := removal(o, o.Record.KeyID); ok {
-		f.evidence = append(f.evidence, e)
-	}
-	return takeTheNewOne(o, f), true
-}
-
-// takeTheNewOne: a value that was replaced needs no new secret.
-func takeTheNewOne(o *Observations, f finding) finding {
-	if places := o.Record.Instead; len(places) > 0 {
-		f.steps = []Fix{{Do: "Put the value here that the rotation wrote to " + strings.Join(places, ", ") + ", and add this place to the binding's sinks."}, prove}
-		f.stepsAlone = true
-	}
-	return f
-}
-
-func remembered(r *entra.Record) Evidence {
-	says := r.Story
-	if says == "" {
-		says = fmt.Sprintf("on %s this value was accepted and was secret %s", date(r.Seen), r.KeyID)
-	}
-	return Evidence{FromFile, says, "credsmith's own records"}
-}
-
-// removedByRotation needs no directory: credsmith removed the secret itself,
-// saw it gone, and the token endpoint refuses the value.
-func removedByRotation(o *Observations) (finding, bool) {
-	a, sent := o.first(AsIs)
-	if o.Record.Removed.IsZero() || o.accepted() || !sent || !aboutValue(a.code()) {
-		return finding{}, false
-	}
-	f := finding{
-		cause: "secret-deleted", confidence: Confirmed, key: entra.Credential{KeyID: o.Record.KeyID, Hint: o.Record.Hint},
-		summary:  fmt.Sprintf("The value belongs to secret %s, which a rotation has removed from the app.", o.Record.KeyID),
-		evidence: []Evidence{remembered(o.Record)},
-	}
-	return takeTheNewOne(o, f), true
-}
-
 // removal finds the audit entry that removed a credential; "" means any.
 func removal(o *Observations, keyID string) (Evidence, bool) {
 	for _, change := range o.Directory.Changes {

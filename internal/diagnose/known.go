@@ -177,7 +177,7 @@ func ruleCopy(o *Observations) (finding, bool) {
 		}
 	}
 	f := finding{evidence: []Evidence{probed(a), {FromFile, "the copy at " + origin + " holds another value, which signs in", origin}}}
-	f.steps = []Fix{{Do: "Bring this place to the value of " + origin + "."}}
+	f.steps, f.stepsAlone = []Fix{{Do: "Bring this place to the value of " + origin + ".", Run: "credsmith drift ."}, prove}, true
 	_, live := o.hintedLive()
 	shape := o.Case.Setting.Value.Shape()
 	switch {
@@ -190,9 +190,12 @@ func ruleCopy(o *Observations) (finding, bool) {
 	}
 	f.cause, f.confidence = "secret-superseded", Likely
 	f.also = []Also{{"secret-of-other-app", Possible}}
-	if removed, ok := ruleKnownRemoved(o); ok {
-		f.confidence, f.key, f.also = Confirmed, removed.key, nil
-		f.evidence = append(f.evidence, removed.evidence...)
+	if known, ok := ruleKnownRemoved(o); ok {
+		if known.cause != "secret-deleted" {
+			return known, true // this is the newer value of the two
+		}
+		f.confidence, f.key, f.also, f.unknown = known.confidence, known.key, nil, known.unknown
+		f.evidence = append(f.evidence, known.evidence...)
 		return f, true
 	}
 	f.unknown = []Unknown{{"secret-superseded", "credsmith never saw this value accepted, so it may never have been this app's", "compare when the two places were last written"}}

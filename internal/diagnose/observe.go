@@ -34,6 +34,8 @@ type Case struct {
 	Alone         bool            // there is no setting: Seen or Clue is all
 	Captured      *Captured       // the request that failed; nil if none was given
 	KnownTenants  []string        // other tenants the app may live in
+	Binding       string          // the configured binding of the app; "" for none
+	Rotation      *Rotation       // of the app, that has not ended; nil for none
 	Known         []entra.Setting // other settings of the same run; those of another authority are never sent
 	Try           entra.Service   // where to use the token; "" for nowhere
 	Watch         time.Duration   // how long to watch a value that may be spreading; 0 for the default

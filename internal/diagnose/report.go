@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,7 +157,8 @@ func fixes(o *Observations, f finding) []Fix {
 	}
 	holes := strings.NewReplacer(
 		"{client_id}", guidOr(clientID, "<client-id>"), "{tenant}", s.TenantID, "{authority}", s.Authority,
-		"{app}", quotable(app), "{object_id}", guidOr(objectID, "<object-id>"), "{key_id}", guidOr(f.key.KeyID, "<key-id>"))
+		"{app}", quotable(app), "{object_id}", guidOr(objectID, "<object-id>"), "{key_id}", guidOr(f.key.KeyID, "<key-id>"),
+		"{binding}", cmp.Or(o.Case.Binding, "<binding>"))
 	steps := make([]Fix, 0, len(info.Fix)+len(f.steps))
 	todo := slices.Clone(f.steps)
 	if !f.stepsAlone {
@@ -170,6 +172,9 @@ func fixes(o *Observations, f finding) []Fix {
 		}
 	}
 	for _, step := range todo {
+		if step == newSecret {
+			step = secretStep(o)
+		}
 		steps = append(steps, step.fill(holes))
 	}
 	return steps

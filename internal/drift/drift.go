@@ -40,6 +40,7 @@ type Change struct {
 	New               string   // fingerprint of the value that it made
 	Replaced          []string // fingerprints of the values that it found in its places
 	At                time.Time
+	Open              string // the step at which it stands; "" when it has ended, or waits with all written
 }
 
 // App is one app and all places that hold a setting of it. Its JSON shape is a
@@ -131,6 +132,11 @@ func replaced(id string, own []Place, changes []Change) (found []Finding, rest [
 		c, stale := by[places[0].Fingerprint]
 		if !stale || places[0].Fingerprint == "" {
 			rest = append(rest, places...)
+			continue
+		}
+		if c.Open != "" {
+			found = append(found, Finding{OnePlaceMissed, fmt.Sprintf("%s %s %s, which rotation %s of binding %s is replacing by %s and stands at %s: it goes on with credsmith rotate resume %s, and writes to the sinks of its binding only",
+				origins(places), plural(places, "holds", "hold"), short(places[0]), c.Rotation, c.Binding, short(Place{Fingerprint: c.New}), c.Open, c.Binding)})
 			continue
 		}
 		found = append(found, Finding{OnePlaceMissed, fmt.Sprintf("%s %s %s, which rotation %s of binding %s replaced by %s on %s: it did not reach %s, or somebody put the old value back",

@@ -101,6 +101,7 @@ type Record struct {
 	// Story is what a rotation of credsmith did with it, "" for none; Removed
 	// is when it removed the credential, zero if it did not.
 	Story   string    `json:"-"`
+	Minted  bool      `json:"-"` // Seen is when a rotation made it
 	Removed time.Time `json:"-"`
 	// Instead are the places where the value stands that replaced it.
 	Instead []string `json:"-"`
