@@ -1,4 +1,4 @@
-.PHONY: test test-full test-kube test-vault soak bench bench-doctor bench-logs bench-rotate generate
+.PHONY: test test-full test-kube test-vault soak bench bench-doctor bench-logs bench-rotate soak-logs generate
 
 KILLS ?= 10000
 ROTATIONS ?= 1000
@@ -19,9 +19,12 @@ bench: ## the benchmarks beside the code
 bench-doctor: ## 5,000 broken set-ups, diagnosed; what came of them goes to docs/accuracy.md
 	go test ./internal/diagnose -count=1 -run TestAccuracy -v -scenarios 5000 -accuracy ../../docs/accuracy.md
 
-bench-logs: ## credsmith logs against ripgrep on 1 GiB
-	command -v rg >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep; }
+bench-logs: ## credsmith logs against ripgrep, jq and the decoders on 1 GiB
+	{ command -v rg && command -v jq; } >/dev/null || { apt-get update -q && apt-get install -y -q ripgrep jq; }
 	go test -run '^$$' -bench '^BenchmarkLogs$$' -benchtime 1x -timeout 20m ./cmd/credsmith
+
+soak-logs: ## credsmith logs --follow over thousands of rotations under load
+	go test ./internal/logscan/tail -run 'TestRotations|TestUnderLoad' -count=5 -rotations 4000
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/credsmith
 KUBE ?= $(CACHE)/kube-1.37.2

@@ -314,7 +314,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // isWord tells whether c belongs to a word: a key, a code, a plain word.
-func isWord(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_' }
+func isWord(c byte) bool { return c-'0' < 10 || c|0x20-'a' < 26 || c == '_' }
 
 // hasPrefixFold is strings.HasPrefix for ASCII letters of either case; prefix
 // is in lower case.

@@ -50,14 +50,18 @@ func (f *fact) isCode() bool { return f.kind <= uriFact }
 // word reads the word at i, with its value if it is a key, and returns where
 // the scanner goes on.
 func (sc *scanner) word(i int) int {
-	if n := codeLen(sc.s, i); n > 0 {
-		return sc.code(i, n)
+	if sc.s[i]|0x20 == 'a' {
+		if n := codeLen(sc.s, i); n > 0 {
+			return sc.code(i, n)
+		}
 	}
 	end := sc.wordEnd(i)
 	if isDigit(sc.s[i]) {
 		if next := sc.msalPrefix(i, end); next > 0 {
 			return next // the quote before it is the quote before the code
 		}
+		sc.quote = 0
+		return end // no key and no name starts with a digit
 	}
 	next := sc.keyword(i, end)
 	sc.quote = 0
@@ -69,7 +73,7 @@ func (sc *scanner) word(i int) int {
 func (sc *scanner) wordEnd(i int) int {
 	j := i + 1
 	for j < len(sc.s) && isWord(sc.s[j]) {
-		if sc.s[j]|0x20 == 'a' && codeLen(sc.s, j) > 0 {
+		if sc.s[j]|0x20 == 'a' && j+1 < len(sc.s) && sc.s[j+1]|0x20 == 'a' && codeLen(sc.s, j) > 0 {
 			break
 		}
 		j++

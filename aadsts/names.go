@@ -93,8 +93,9 @@ func tenantAt(s, before string) string {
 
 // indexFold returns where word, in lower case, first stands in s in any case.
 func indexFold(s, word string) int {
+	const lowerCase = 0x20 // takes some punctuation for letters, which equalFold does not
 	for i := 0; i+len(word) <= len(s); i++ {
-		if equalFold(s[i:i+len(word)], word) {
+		if s[i]|lowerCase == word[0] && equalFold(s[i:i+len(word)], word) {
 			return i
 		}
 	}

@@ -65,11 +65,16 @@ func (sc *scanner) run() {
 
 // step reads the word or character at i and returns where it ends.
 func (sc *scanner) step(i int) int {
-	if isWord(sc.s[i]) {
+	c := sc.s[i]
+	if isWord(c) {
 		sc.closed = false
 		return sc.word(i)
 	}
-	if sc.s[i] == '\n' {
+	if c == ' ' {
+		sc.steps++
+		return i + 1
+	}
+	if c == '\n' {
 		sc.hint = ""
 		sc.newline(i)
 		return i + 1

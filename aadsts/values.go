@@ -2,7 +2,6 @@ package aadsts
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -46,7 +45,12 @@ func (sc *scanner) guid(i int) (string, int) {
 	if end == 0 {
 		return "", 0
 	}
-	return strings.ToLower(string(id[:])), end
+	for k, c := range id {
+		if 'A' <= c && c <= 'F' {
+			id[k] = c | 0x20
+		}
+	}
+	return string(id[:]), end
 }
 
 // lineBreak skips blanks at i that hold a line break; 0 if they hold none.

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"lab": cmdLab, "app": cmdApp, "portal": cmdControl("/control/portal"), "clock": cmdControl("/control/clock"),
 			"delay": cmdControl("/control/delay"), "badserver": cmdBadServer, "json": cmdJSON,
 			"fill": cmdFill, "certificate": cmdCertificate, "aztoken": cmdAzToken, "person": cmdPerson, "forbid": cmdForbid,
-			"mark": cmdMark, "onlyreads": cmdOnlyReads, "writes": cmdWrites, "sound": cmdSound, "killat": cmdKillAt,
+			"mark": cmdMark, "onlyreads": cmdOnlyReads, "writes": cmdWrites, "sound": cmdSound, "killat": cmdKillAt, "ci": cmdCI,
 		},
 	})
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/credsmith/credsmith/internal/diagnose"
 	"github.com/credsmith/credsmith/internal/drift"
 	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/logscan"
 	"github.com/credsmith/credsmith/internal/rotate"
 )
 
@@ -170,4 +173,37 @@ func changesOf(all []*rotate.Rotation) []drift.Change {
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+// ownRotations are the rotations as changes that a log is held against.
+func ownRotations(all []*rotate.Rotation, now time.Time) ([]logscan.Change, error) {
+	var lines bytes.Buffer
+	write := json.NewEncoder(&lines)
+	for _, r := range all {
+		one := rotationRecord{Rotation: r.ID, Binding: r.Binding, AppID: r.Plan.ClientID}
+		if n := r.New; n != nil {
+			one.At, one.State, one.New = n.At, r.ID, n.KeyID
+			if err := write.Encode(one); err != nil {
+				return nil, err
+			}
+		}
+		if len(r.Removed) > 0 {
+			one.At, one.State, one.New, one.Removed = r.Updated, r.ID, "", r.Removed
+			if err := write.Encode(one); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return logscan.ReadChanges("credsmith's own record", &lines, now)
+}
+
+// rotationRecord is what the reader of changes knows as one of credsmith's own.
+type rotationRecord struct {
+	At       time.Time `json:"at"`
+	Rotation string    `json:"rotation"`
+	Binding  string    `json:"binding"`
+	State    string    `json:"state"` // shown behind the binding
+	AppID    string    `json:"app_id"`
+	New      string    `json:"new_key_id,omitempty"`
+	Removed  []string  `json:"removed_key_ids,omitempty"`
 }

@@ -67,8 +67,11 @@ credsmith logs app.log --changes changes.json --report report.html`,
 	return cmd
 }
 
-// memoryWanted is asked of the runtime while logs are read, in bytes.
-const memoryWanted = 40 << 20
+// What is asked of the runtime while logs are read.
+const (
+	memoryWanted = 34 << 20 // bytes
+	rarely       = 400      // percent of what is live, between two collections
+)
 
 func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) error {
 	options, err := p.logsScanOptions(o)
@@ -83,12 +86,18 @@ func (p *program) runLogs(ctx context.Context, args []string, o logsOptions) err
 	}
 	// What is live is far less; this keeps the collector from letting it double.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryWanted))
+	defer debug.SetGCPercent(debug.SetGCPercent(rarely)) // the limit is reached before
 	reader := logReader{scan: logscan.New(options), include: o.include, exclude: o.exclude, stdin: p.Stdin}
 	if err := p.readLogs(ctx, &reader, args, o.follow); err != nil {
 		return err
 	}
 	result := reader.scan.Result()
-	result.Explain(reader.changes(ctx, o.changes, options.Now))
+	changes := reader.changes(ctx, o.changes, options.Now)
+	own, err := ownRotations(p.journal(ctx).rotations, options.Now)
+	if err != nil {
+		return err
+	}
+	result.Explain(append(changes, own...))
 	result.Errors = append(result.Errors, reader.errors...)
 	if err := saveLogsReport(o.report, result); err != nil {
 		return err

@@ -65,11 +65,13 @@ func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(co
 	case "exec":
 		return decoded(exec.New)
 	case "github":
-		return decoded(func(c github.Config) (sink.Sink, error) {
-			return github.New(c, r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), r.http)
+		return withToken(r.tokenIn("GH_TOKEN", "GITHUB_TOKEN"), func(c github.Config, token tokenFunc) (sink.Sink, error) {
+			return github.New(c, github.TokenFunc(token), r.http)
 		})
 	case "gitlab":
-		return decoded(func(c gitlab.Config) (sink.Sink, error) { return gitlab.New(c, r.tokenIn("GITLAB_TOKEN"), r.http) })
+		return withToken(r.tokenIn("GITLAB_TOKEN"), func(c gitlab.Config, token tokenFunc) (sink.Sink, error) {
+			return gitlab.New(c, gitlab.TokenFunc(token), r.http)
+		})
 	case "keyvault":
 		return decoded(func(c keyvault.Config) (sink.Sink, error) { return keyvault.New(c, operator, r.http) })
 	case "vault":
@@ -100,17 +102,50 @@ func decoded[Config any](build func(Config) (sink.Sink, error)) func(config.Sink
 	}
 }
 
+type tokenFunc = func(context.Context) (secret.Value, error)
+
+// withToken is decoded for a sink with a token of its own; usual is where the
+// token comes from if the sink names no other place.
+func withToken[Config any](usual tokenFunc, build func(Config, tokenFunc) (sink.Sink, error)) func(config.Sink) (sink.Sink, error) {
+	return func(s config.Sink) (sink.Sink, error) {
+		from := usual
+		named, err := s.Token()
+		if err != nil {
+			return nil, err
+		}
+		if !named.IsZero() {
+			from = func(context.Context) (secret.Value, error) {
+				token, err := named.Resolve()
+				if err != nil {
+					return secret.Value{}, err
+				}
+				return sendable(named.String(), token.Reveal())
+			}
+		}
+		return decoded(func(c Config) (sink.Sink, error) { return build(c, from) })(s)
+	}
+}
+
 // tokenIn takes a token from the first environment variable that is set, as
 // the service's own command line does.
-func (r *rotations) tokenIn(names ...string) func(context.Context) (secret.Value, error) {
+func (r *rotations) tokenIn(names ...string) tokenFunc {
 	return func(context.Context) (secret.Value, error) {
 		for _, name := range names {
 			if token := r.get(name); token != "" {
-				return secret.New(token), nil
+				return sendable(name, token)
 			}
 		}
 		return secret.Value{}, fmt.Errorf("%s is not set", names[0])
 	}
+}
+
+// sendable is a token without the line break of the file that it came from.
+func sendable(from, token string) (secret.Value, error) {
+	token = strings.TrimSpace(token)
+	if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return secret.Value{}, fmt.Errorf("%s is empty, or holds a blank, a line break or a letter that is in no token", from)
+	}
+	return secret.New(token), nil
 }
 
 // vaultToken is where Vault's own command line finds its token: VAULT_TOKEN, or

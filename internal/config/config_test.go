@@ -245,6 +245,8 @@ func TestBad(t *testing.T) {
 		"B40 same place":       {small + "      - dotenv: {key: A, file: ./app.env}\n", ":11:9: this dotenv sink writes to the same place as the one in line 10"},
 		"B40 same elsewhere":   {small + "  other:\n    app: " + opID + "\n    lifetime: 9d\n    sinks: [{dotenv: {file: app.env, key: A, mode: 6}}]\n", ":14:14: this dotenv sink writes to the same place as the one in line 10"},
 		"B40 same command":     {small + "      - exec: {command: [a, b]}\n      - exec: {command: [\"a\", b]}\n", ":12:9: this exec sink writes to the same place as the one in line 11"},
+		"B40 same repository":  {small + "      - github: {repository: c/b, environment: e, secret: S}\n      - github: {secret: s, environment: E, repository: C/B, api: https://api.github.com/}\n", ":12:9: this github sink writes to the same place"},
+		"B40 same variable":    {small + "      - gitlab: {project: c/b, key: K}\n      - gitlab: {project: C/B, key: K, environment_scope: \"*\", hidden: true}\n", ":12:9: this gitlab sink writes to the same place"},
 		"B40 same vault":       {small + "      - keyvault: {vault: https://K/, secret: s}\n      - keyvault: {secret: s, vault: https://k}\n", ":12:9: this keyvault sink writes to the same place"},
 		"B40 no sinks":         {change("\n      - dotenv: {file: app.env, key: A}", " []"), ":6:3: sinks is empty"},
 		"B40 sinks left out":   {change("    sinks:\n      - dotenv: {file: app.env, key: A}\n", ""), ":7:5: sinks is missing"},
@@ -469,4 +471,20 @@ func FuzzLoad(f *testing.F) {
 		}
 		_ = c.Resolve()
 	})
+}
+
+// TestOtherPlaces: sinks that differ in one key that matters are two places.
+func TestOtherPlaces(t *testing.T) {
+	t.Parallel()
+	load(t, small+`      - github: {repository: c/b, secret: S}
+      - github: {repository: c/b, secret: S, environment: e}
+      - github: {repository: c/b, secret: S, api: "https://ghe.example.com/api/v3"}
+      - github: {organization: c, secret: S}
+      - gitlab: {project: c/b, key: K}
+      - gitlab: {project: c/b, key: k}
+      - gitlab: {project: c/b, key: K, environment_scope: prod}
+      - gitlab: {group: c/b, key: K}
+      - exec: {command: [a]}
+      - exec: {command: [b]}
+`)
 }

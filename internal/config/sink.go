@@ -31,6 +31,28 @@ func (s Sink) Decode(into any) error {
 	return nil
 }
 
+// Token takes the key token out of the body: a text that stands elsewhere, zero
+// if there is none. Decode reads what is left. Its error is [Errors].
+func (s *Sink) Token() (Text, error) {
+	for i := 0; i+1 < len(s.Node.Content); i += 2 {
+		if s.Node.Content[i].Value != "token" {
+			continue
+		}
+		d := &decoder{src: s.src}
+		var token Text
+		token.fromNode(d, s.Node.Content[i+1])
+		if len(d.errs) == 0 && token.isLiteral() {
+			d.errorf(s.Node.Content[i+1], "a token does not stand in the configuration: write ${env:NAME} or ${file:PATH}")
+		}
+		s.Node.Content = slices.Delete(slices.Clone(s.Node.Content), i, i+2)
+		if len(d.errs) > 0 {
+			return Text{}, d.errs.sorted()
+		}
+		return token, nil
+	}
+	return Text{}, nil
+}
+
 func (s *Sink) fromNode(d *decoder, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
 		d.errorf(n, "a sink is one kind with its keys, such as: - dotenv: {file: app.env, key: AZURE_CLIENT_SECRET}")
@@ -59,8 +81,25 @@ func placeKeys(kind string) []string {
 		return []string{"address", "namespace", "mount", "path", "key"}
 	case "kubernetes":
 		return []string{"context", "namespace", "secret", "key"}
+	case "github":
+		return []string{"api", "repository", "environment", "organization", "secret"}
+	case "gitlab":
+		return []string{"address", "project", "group", "key", "environment_scope"}
 	}
 	return nil
+}
+
+// usual is what a key stands for when it is left out, "" for nothing.
+func usual(kind, key string) string {
+	switch kind + " " + key {
+	case "github api":
+		return "https://api.github.com"
+	case "gitlab address":
+		return "https://gitlab.com"
+	case "gitlab environment_scope":
+		return "*"
+	}
+	return ""
 }
 
 // place is a text that is equal for sinks that write to the same place.
@@ -76,8 +115,11 @@ func (s Sink) place() string {
 		if key == "file" {
 			text = strconv.Quote(path.Clean(strings.ReplaceAll(value.Value, `\`, "/")))
 		}
-		if key == "vault" {
+		if key == "vault" || s.Kind == "github" || s.Kind == "gitlab" && key != "key" && key != "environment_scope" {
 			text = strconv.Quote(strings.ToLower(strings.TrimRight(value.Value, "/")))
+		}
+		if left := usual(s.Kind, key); left != "" && (value.Value == "" || strings.TrimRight(value.Value, "/") == left) {
+			continue
 		}
 		parts = append(parts, key+"="+text)
 	}

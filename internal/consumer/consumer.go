@@ -77,10 +77,11 @@ func Recognize(text string) []Match {
 		weight int
 	}
 	var found []ranked
+	pairs := pairsOf(text)
 	for _, c := range table {
 		best := ranked{}
 		for _, s := range c.signs {
-			if s.weight > best.weight && s.in(text) {
+			if s.weight > best.weight && pairs.allow(s) && s.in(text) {
 				best = ranked{Match{c, s.text, cmp.Or(s.source, recollection)}, s.weight}
 			}
 		}
@@ -94,6 +95,31 @@ func Recognize(text string) []Match {
 		matches[i] = f.Match
 	}
 	return matches
+}
+
+// pairs are the pairs of neighbouring bytes that a text has: they spare nearly
+// all searches for signs.
+type pairs [1 << 10]uint64
+
+func pairsOf(text string) *pairs {
+	var has pairs
+	for i := 1; i < len(text); i++ {
+		pair := uint(text[i-1])<<8 | uint(text[i])
+		has[pair/64] |= 1 << (pair % 64)
+	}
+	return &has
+}
+
+// allow reports whether the text may have the first part of the sign.
+func (has *pairs) allow(s sign) bool {
+	part, _, _ := strings.Cut(s.text, "…")
+	for i := 1; i < len(part); i++ {
+		pair := uint(part[i-1])<<8 | uint(part[i])
+		if has[pair/64]&(1<<(pair%64)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // in reports whether the parts of the sign follow one another in text.

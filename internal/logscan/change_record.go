@@ -53,6 +53,7 @@ func appendRecord(changes []Change, record export.Record, now time.Time) []Chang
 	added, gone := keysChanged(record)
 	if binding := record.Get("binding"); binding != "" && record.Get("rotation") != "" {
 		what, added = "credsmith rotation of "+binding+", "+record.Get("state"), record.All("newkeyid")
+		gone = record.All("removedkeyids")
 	}
 	if len(added) > 0 {
 		what += ": secret added, key id " + strings.Join(added, ", ")

@@ -383,6 +383,7 @@ func (in *incident) take(other *incident) {
 // results are the incidents, the most failures first.
 func (s *Scan) results() []Incident {
 	list := []Incident{}
+	s.known = s.everywhere()
 	for _, stretches := range s.incidents {
 		for _, in := range stretches {
 			list = append(list, s.result(in))

@@ -92,11 +92,8 @@ func (s *Scan) environments(in *incident) Split {
 	for where := range in.places {
 		failing[where.environment] = struct{}{}
 	}
-	for _, name := range s.sources {
-		all[placeOfFile(name).environment] = struct{}{}
-	}
-	for where := range s.sightings {
-		all[where.environment] = struct{}{}
+	for _, known := range s.known {
+		all[known.environment] = struct{}{}
 	}
 	maps.DeleteFunc(all, func(env string, _ struct{}) bool { _, fails := failing[env]; return fails || env == "" })
 	delete(failing, "")
@@ -113,6 +110,22 @@ func (s *Scan) allIn(in *incident, env string) bool {
 	return true
 }
 
+// named is a place that the logs or their names tell of.
+type named struct{ name, family, environment string }
+
+// everywhere lists those places once.
+func (s *Scan) everywhere() []named {
+	all := map[named]struct{}{}
+	note := func(where place) { all[named{where.name(), where.family(), where.environment}] = struct{}{} }
+	for where := range s.sightings {
+		note(where)
+	}
+	for _, name := range s.sources {
+		note(placeOfFile(name))
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
 // quietPlaces are the pods, hosts or logs that are like the failing ones and
 // have no failure: by the lines near failures, by good sign-ins, by file name.
 func (s *Scan) quietPlaces(in *incident) []string {
@@ -122,18 +135,12 @@ func (s *Scan) quietPlaces(in *incident) []string {
 		families[where.family()] = struct{}{}
 	}
 	delete(families, "")
-	note := func(where place) {
-		_, fails := failing[where.name()]
-		_, alike := families[where.family()]
-		if where.name() != "" && !fails && alike {
-			quiet[where.name()] = struct{}{}
+	for _, known := range s.known {
+		_, fails := failing[known.name]
+		_, alike := families[known.family]
+		if known.name != "" && !fails && alike {
+			quiet[known.name] = struct{}{}
 		}
-	}
-	for where := range s.sightings {
-		note(where)
-	}
-	for _, name := range s.sources {
-		note(placeOfFile(name))
 	}
 	if ok := s.successes[in.key.app]; ok != nil {
 		for where := range ok.places {

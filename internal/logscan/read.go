@@ -250,28 +250,67 @@ func (s *Scan) key(parts ...string) uint64 {
 	return h.Sum64()
 }
 
-// recent remembers keys: at least the last maxRecent, in bounded memory.
-type recent struct{ young, old map[uint64]struct{} }
-
-const maxRecent = 200_000
-
-func (r *recent) has(key uint64) bool {
-	_, young := r.young[key]
-	_, old := r.old[key]
-	return young || old
+// recent remembers keys: at least the last maxRecent, in bounded memory. forgot
+// says that there were more.
+type recent struct {
+	young, old keySet
+	forgot     bool
 }
+
+const maxRecent = 3 << 16 // fills the slots to three quarters
+
+func (r *recent) has(key uint64) bool { return r.young.has(key) || r.old.has(key) }
 
 // add reports whether the key is remembered, and remembers it.
 func (r *recent) add(key uint64) bool {
-	if _, ok := r.young[key]; ok {
+	if r.young.has(key) {
 		return true
 	}
-	_, known := r.old[key]
-	if len(r.young) >= maxRecent || r.young == nil {
-		r.old, r.young = r.young, map[uint64]struct{}{}
+	known := r.old.has(key)
+	if r.young.n >= maxRecent {
+		r.forgot = r.forgot || r.old.n > 0
+		r.old, r.young = r.young, r.old
+		clear(r.young.slots)
+		r.young.n = 0
 	}
-	r.young[key] = struct{}{}
+	r.young.add(key)
 	return known
+}
+
+// keySet is a set of hashes, 8 bytes and a little each: a map takes twice that
+// and has to be collected.
+type keySet struct {
+	slots []uint64 // 0 is free
+	n     int
+}
+
+func (k *keySet) slot(key uint64) int {
+	i := int(key) & (len(k.slots) - 1)
+	for k.slots[i] != 0 && k.slots[i] != key {
+		i = (i + 1) & (len(k.slots) - 1)
+	}
+	return i
+}
+
+func (k *keySet) has(key uint64) bool {
+	return k.n > 0 && k.slots[k.slot(max(key, 1))] != 0
+}
+
+// add adds a key that is not there.
+func (k *keySet) add(key uint64) {
+	const few = 1 << 8
+	if 4*k.n >= 3*len(k.slots) {
+		narrow := k.slots
+		k.slots = make([]uint64, max(few, 2*len(narrow)))
+		for _, known := range narrow {
+			if known != 0 {
+				k.slots[k.slot(known)] = known
+			}
+		}
+	}
+	key = max(key, 1) // 0 is free
+	k.slots[k.slot(key)] = key
+	k.n++
 }
 
 // secretsIn reports values of the form that Entra gives: three characters, a

@@ -46,6 +46,7 @@ type Scan struct {
 	more        int64 // secrets that are not listed
 	sources     []string
 	begin, end  time.Time // of all logs
+	known       []named   // places, while incidents are described
 	overflow    bool
 }
 

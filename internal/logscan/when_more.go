@@ -140,5 +140,11 @@ func (s *Scan) notes() []string {
 			notes = append(notes, fmt.Sprintf("%d failures are in lines whose time is %s off the service's own: if those lines are in local time, give its zone with --zone", n, ahead))
 		}
 	}
+	if s.overflow {
+		notes = append(notes, fmt.Sprintf("more than %d codes, %d apps or %d incidents: what is beyond them is counted together, as code -1, under no app, or with the last incident of its class", maxCodes, maxApps, maxIncidents))
+	}
+	if s.seen.forgot {
+		notes = append(notes, fmt.Sprintf("only the last %d failures or so are remembered: one that is printed again after more than those counts again", maxRecent/5))
+	}
 	return notes
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/credsmith/credsmith/internal/sink"
 )
 
-var manyRotations = flag.Int("rotations", 50, "how many rotations TestConsumersNeverFail runs")
+var manyRotations = flag.Int("rotations", 20, "how many rotations TestConsumersNeverFail runs")
 
 // perLab is how many rotations one app goes through. A new lab after that
 // keeps its history whole, and draws other faults.

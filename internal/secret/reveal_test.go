@@ -39,6 +39,7 @@ var mayReveal = map[string]string{
 	"internal/bytesview/readers.go OfRaw":            "compares lengths and positions",
 	"internal/operator/operator.go Secret":           "signs in as the operator",
 	"internal/operator/operator.go Certificate":      "opens the operator's PKCS#12 file",
+	"internal/cli/rotate_sink.go withToken":          "takes the line break off a token that is shown to its server",
 	"internal/cli/rotate.go storeAddress":            "opens the database, whose address may hold a password",
 	"internal/config/text.go parts":                  "takes references from a text of the configuration",
 	"internal/sink/file/file.go write":               "writes the consumer's file",

@@ -1,9 +1,7 @@
 // Package kernel finds the few places of a log that are worth reading: codes,
-// names of OAuth errors, client secrets. On amd64 with AVX2 it looks at 32
+// names of OAuth errors, client secrets. On amd64 with AVX2 it looks at 64
 // places at a time; elsewhere plain Go does the same work.
 package kernel
-
-import "math/bits"
 
 // Kind says what an anchor is.
 type Kind byte
@@ -14,7 +12,7 @@ const (
 	Code            // the first letter of AADSTS<digits>, in any case
 	OAuthError      // the underscore of invalid_client or unauthorized_client
 	ErrorCodes      // the underscore of error_codes
-	Secret          // the Q of Q~ or Q%7E behind a digit
+	Secret          // the Q of Q~ or Q%7E behind an ASCII character and a digit
 	NoBody          // the bracket of "401 ... [no body]"
 	BareCode        // the first digit of a seven-digit code 7000xxx
 )
@@ -31,15 +29,19 @@ type Hit struct {
 // Append appends the anchors of p[from:to] in order, their positions with base
 // added. It looks up to Margin bytes beyond either end, so far as p has them.
 func Append(hits []Hit, p []byte, from, to int, base int64) []Hit {
-	for from < to {
-		places, resume, mask := next(p, from, to)
-		for ; mask != 0; mask &= mask - 1 {
-			i := places + bits.TrailingZeros32(mask)
-			if kind := At(p, i); kind != None {
-				hits = append(hits, Hit{base + int64(i), kind})
-			}
+	hits, from = vector(hits, p, from, to, base)
+	return plain(hits, p, from, to, base)
+}
+
+// plain is Append without vectors.
+func plain(hits []Hit, p []byte, from, to int, base int64) []Hit {
+	for i := from; i < to; i++ {
+		if !first[p[i]] {
+			continue
 		}
-		from = resume
+		if kind := At(p, i); kind != None {
+			hits = append(hits, Hit{base + int64(i), kind})
+		}
 	}
 	return hits
 }
@@ -64,7 +66,7 @@ func At(p []byte, i int) Kind {
 			return ErrorCodes
 		}
 	case 'Q':
-		if i > 0 && isDigit(p[i-1]) && (fold(rest, "q~") || fold(rest, "q%7e")) {
+		if i > 1 && p[i-2] < 0x80 && isDigit(p[i-1]) && (fold(rest, "q~") || fold(rest, "q%7e")) {
 			return Secret
 		}
 	case '[':
@@ -107,14 +109,3 @@ func endsFold(p []byte, word string) bool {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isWord(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_' }
-
-// nextGo looks for an anchor in p[from:to]. The bits of mask say at which places
-// from there one may start; before resume there is no other.
-func nextGo(p []byte, from, to int) (places, resume int, mask uint32) {
-	for i, c := range p[from:to] {
-		if first[c] && At(p, from+i) != None {
-			return from + i, from + i + 1, 1
-		}
-	}
-	return to, to, 0
-}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// plain is the definition: every place, one after the other.
-func plain(p []byte, from, to int) []Hit {
+// each is the definition: every place, one after the other.
+func each(p []byte, from, to int) []Hit {
 	var hits []Hit
 	for i := from; i < to; i++ {
 		if kind := At(p, i); kind != None {
@@ -25,15 +25,15 @@ var anchors = []struct {
 }{
 	{"AADSTS7", Code, 0}, {"aadsts7000215", Code, 0}, {"AaDsTs5", Code, 0},
 	{"invalid_client", OAuthError, 7}, {"UNAUTHORIZED_CLIENT", OAuthError, 12},
-	{"error_codes", ErrorCodes, 5}, {"8Q~", Secret, 1}, {"8Q%7e", Secret, 1},
+	{"error_codes", ErrorCodes, 5}, {"c8Q~", Secret, 2}, {"c8Q%7e", Secret, 2},
 	{"[no body]", NoBody, 0}, {"7000222", BareCode, 0},
 }
 
 func TestEveryAnchorAtEveryPlace(t *testing.T) {
 	t.Parallel()
 	for _, a := range anchors {
-		for at := range 100 {
-			for behind := range 12 {
+		for at := range 150 {
+			for behind := range 70 {
 				p := []byte(strings.Repeat(".", at) + a.text + strings.Repeat(".", behind))
 				want := []Hit{{int64(at + a.pos), a.kind}}
 				if got := Append(nil, p, 0, len(p), 0); !slices.Equal(got, want) {
@@ -64,26 +64,18 @@ func FuzzAgainstPlain(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte, from, to int) {
 		to = min(max(to, 0), len(p))
 		from = min(max(from, 0), to)
-		want := plain(p, from, to)
+		want := each(p, from, to)
 		if got := Append(nil, p, from, to, 0); !slices.Equal(got, want) {
 			t.Fatalf("Append %v, want %v", got, want)
 		}
-		var slow []Hit
-		for i := from; i < to; {
-			at, resume, mask := nextGo(p, i, to)
-			if mask != 0 {
-				slow = append(slow, Hit{int64(at), At(p, at)})
-			}
-			i = resume
-		}
-		if !slices.Equal(slow, want) {
-			t.Fatalf("nextGo %v, want %v", slow, want)
+		if slow := plain(nil, p, from, to, 0); !slices.Equal(slow, want) {
+			t.Fatalf("plain %v, want %v", slow, want)
 		}
 	})
 }
 
 func BenchmarkAppend(b *testing.B) {
-	line := "2026-01-02T03:04:05,123 INFO [http-nio-8080-exec-7] c.e.auth.TokenCache - cache miss status_code=200 id=0c9a7004-1b2d-4f5e-8a9b-8abcaa00ff12\n"
+	line := "2026-01-02T03:04:05,123 INFO [http-nio-8080-exec-7] c.e.auth.TokenCache - cache miss status=200 id=0c9a7104-1b2d-4f5e-8a9b-8abcaa00ff12\n"
 	p := []byte(strings.Repeat(line, 1<<18/len(line)))
 	for b.Loop() {
 		Append(nil, p, 0, len(p), 0)

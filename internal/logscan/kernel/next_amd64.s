@@ -1,160 +1,101 @@
 #include "textflag.h"
 
-// Every test is a few bytes of an anchor, seen from its first byte:
-//   aadsts      third d, fifth t, sixth s, of either case
-//   _client, _codes: _c and n or s as sixth, of either case
-//   Q~, Q%7E    Q, then ~ or %
-//   [no body]   [ and b as fifth
-//   7000xxx     700
-// 32 places at a time, 32 operations and 5 loads, with no branch but one.
+// Three bytes of every anchor, those at p, p+2 and p+3, are looked up in tables
+// by their halves: each table gives a bit for each anchor that may have that
+// half there, and what has its bit in all five is worth a look.
+//   bit 0  aadsts     d?ts, p is two behind its start
+//   bit 1  _client    _?li
+//   bit 2  _codes     _?od
+//   bit 3  [no body]  [?o and a space
+//   bit 4  Q~, Q%7E   any, ?, Q, ~ or %, p is two before the Q
+//   bit 5  7000xxx    7?00
+// Of the first byte the lower half is enough. A byte above 127 has no bit.
 
-DATA space<>+0(SB)/8, $0x2020202020202020
-DATA space<>+8(SB)/8, $0x2020202020202020
-DATA space<>+16(SB)/8, $0x2020202020202020
-DATA space<>+24(SB)/8, $0x2020202020202020
-GLOBL space<>(SB), RODATA|NOPTR, $32
-DATA lowD<>+0(SB)/8, $0x6464646464646464
-DATA lowD<>+8(SB)/8, $0x6464646464646464
-DATA lowD<>+16(SB)/8, $0x6464646464646464
-DATA lowD<>+24(SB)/8, $0x6464646464646464
-GLOBL lowD<>(SB), RODATA|NOPTR, $32
-DATA lowT<>+0(SB)/8, $0x7474747474747474
-DATA lowT<>+8(SB)/8, $0x7474747474747474
-DATA lowT<>+16(SB)/8, $0x7474747474747474
-DATA lowT<>+24(SB)/8, $0x7474747474747474
-GLOBL lowT<>(SB), RODATA|NOPTR, $32
-DATA lowS<>+0(SB)/8, $0x7373737373737373
-DATA lowS<>+8(SB)/8, $0x7373737373737373
-DATA lowS<>+16(SB)/8, $0x7373737373737373
-DATA lowS<>+24(SB)/8, $0x7373737373737373
-GLOBL lowS<>(SB), RODATA|NOPTR, $32
-DATA under<>+0(SB)/8, $0x5f5f5f5f5f5f5f5f
-DATA under<>+8(SB)/8, $0x5f5f5f5f5f5f5f5f
-DATA under<>+16(SB)/8, $0x5f5f5f5f5f5f5f5f
-DATA under<>+24(SB)/8, $0x5f5f5f5f5f5f5f5f
-GLOBL under<>(SB), RODATA|NOPTR, $32
-DATA lowC<>+0(SB)/8, $0x6363636363636363
-DATA lowC<>+8(SB)/8, $0x6363636363636363
-DATA lowC<>+16(SB)/8, $0x6363636363636363
-DATA lowC<>+24(SB)/8, $0x6363636363636363
-GLOBL lowC<>(SB), RODATA|NOPTR, $32
-DATA upQ<>+0(SB)/8, $0x5151515151515151
-DATA upQ<>+8(SB)/8, $0x5151515151515151
-DATA upQ<>+16(SB)/8, $0x5151515151515151
-DATA upQ<>+24(SB)/8, $0x5151515151515151
-GLOBL upQ<>(SB), RODATA|NOPTR, $32
-DATA seven<>+0(SB)/8, $0x3737373737373737
-DATA seven<>+8(SB)/8, $0x3737373737373737
-DATA seven<>+16(SB)/8, $0x3737373737373737
-DATA seven<>+24(SB)/8, $0x3737373737373737
-GLOBL seven<>(SB), RODATA|NOPTR, $32
-DATA zero<>+0(SB)/8, $0x3030303030303030
-DATA zero<>+8(SB)/8, $0x3030303030303030
-DATA zero<>+16(SB)/8, $0x3030303030303030
-DATA zero<>+24(SB)/8, $0x3030303030303030
-GLOBL zero<>(SB), RODATA|NOPTR, $32
-DATA lowN<>+0(SB)/8, $0x6e6e6e6e6e6e6e6e
-DATA lowN<>+8(SB)/8, $0x6e6e6e6e6e6e6e6e
-DATA lowN<>+16(SB)/8, $0x6e6e6e6e6e6e6e6e
-DATA lowN<>+24(SB)/8, $0x6e6e6e6e6e6e6e6e
-GLOBL lowN<>(SB), RODATA|NOPTR, $32
-DATA lowB<>+0(SB)/8, $0x6262626262626262
-DATA lowB<>+8(SB)/8, $0x6262626262626262
-DATA lowB<>+16(SB)/8, $0x6262626262626262
-DATA lowB<>+24(SB)/8, $0x6262626262626262
-GLOBL lowB<>(SB), RODATA|NOPTR, $32
-DATA bracket<>+0(SB)/8, $0x5b5b5b5b5b5b5b5b
-DATA bracket<>+8(SB)/8, $0x5b5b5b5b5b5b5b5b
-DATA bracket<>+16(SB)/8, $0x5b5b5b5b5b5b5b5b
-DATA bracket<>+24(SB)/8, $0x5b5b5b5b5b5b5b5b
-GLOBL bracket<>(SB), RODATA|NOPTR, $32
-DATA tilde<>+0(SB)/8, $0x7e7e7e7e7e7e7e7e
-DATA tilde<>+8(SB)/8, $0x7e7e7e7e7e7e7e7e
-DATA tilde<>+16(SB)/8, $0x7e7e7e7e7e7e7e7e
-DATA tilde<>+24(SB)/8, $0x7e7e7e7e7e7e7e7e
-GLOBL tilde<>(SB), RODATA|NOPTR, $32
-DATA percent<>+0(SB)/8, $0x2525252525252525
-DATA percent<>+8(SB)/8, $0x2525252525252525
-DATA percent<>+16(SB)/8, $0x2525252525252525
-DATA percent<>+24(SB)/8, $0x2525252525252525
-GLOBL percent<>(SB), RODATA|NOPTR, $32
+DATA place<>+0(SB)/8, $0x3010101110101010
+DATA place<>+8(SB)/8, $0x1610101018101010
+DATA place<>+16(SB)/8, $0x3010101110101010
+DATA place<>+24(SB)/8, $0x1610101018101010
+GLOBL place<>(SB), RODATA|NOPTR, $32
+DATA low2<>+0(SB)/8, $0x0000000100001020
+DATA low2<>+8(SB)/8, $0x0c00000200000000
+DATA low2<>+16(SB)/8, $0x0000000100001020
+DATA low2<>+24(SB)/8, $0x0c00000200000000
+GLOBL low2<>(SB), RODATA|NOPTR, $32
+DATA high2<>+0(SB)/8, $0x010e110e20000000
+DATA high2<>+8(SB)/8, $0x0000000000000000
+DATA high2<>+16(SB)/8, $0x010e110e20000000
+DATA high2<>+24(SB)/8, $0x0000000000000000
+GLOBL high2<>(SB), RODATA|NOPTR, $32
+DATA low3<>+0(SB)/8, $0x0000100401000028
+DATA low3<>+8(SB)/8, $0x0010000000000200
+DATA low3<>+16(SB)/8, $0x0000100401000028
+DATA low3<>+24(SB)/8, $0x0010000000000200
+GLOBL low3<>(SB), RODATA|NOPTR, $32
+DATA high3<>+0(SB)/8, $0x1106010620180000
+DATA high3<>+8(SB)/8, $0x0000000000000000
+DATA high3<>+16(SB)/8, $0x1106010620180000
+DATA high3<>+24(SB)/8, $0x0000000000000000
+GLOBL high3<>(SB), RODATA|NOPTR, $32
+DATA half<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA half<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA half<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA half<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL half<>(SB), RODATA|NOPTR, $32
 
-// func nextAVX2(p *byte, n int) (at int, mask uint32)
-TEXT ·nextAVX2(SB), NOSPLIT, $0-28
+// MATCH sets OUT to the bits of the 32 places from OFF+(SI)(AX*1).
+#define MATCH(OFF, OUT, A, B, C) \
+	VMOVDQU OFF+2(SI)(AX*1), A       \
+	VMOVDQU OFF+3(SI)(AX*1), B       \
+	VPSHUFB OFF+0(SI)(AX*1), Y0, OUT \
+	VPSHUFB A, Y1, C                 \
+	VPAND   C, OUT, OUT              \
+	VPSHUFB B, Y3, C                 \
+	VPAND   C, OUT, OUT              \
+	VPSRLW  $4, A, A                 \
+	VPAND   Y5, A, A                 \
+	VPSHUFB A, Y2, A                 \
+	VPAND   A, OUT, OUT              \
+	VPSRLW  $4, B, B                 \
+	VPAND   Y5, B, B                 \
+	VPSHUFB B, Y4, B                 \
+	VPAND   B, OUT, OUT
+
+// func nextAVX2(p *byte, n int) (at int, mask uint64)
+TEXT ·nextAVX2(SB), NOSPLIT, $0-32
 	MOVQ p+0(FP), SI
 	MOVQ n+8(FP), CX
 	XORQ AX, AX
-	VMOVDQU space<>(SB), Y0
-	VMOVDQU lowD<>(SB), Y1
-	VMOVDQU lowT<>(SB), Y2
-	VMOVDQU lowS<>(SB), Y3
-	VMOVDQU under<>(SB), Y4
-	VMOVDQU lowC<>(SB), Y5
-	VMOVDQU upQ<>(SB), Y6
-	VMOVDQU seven<>(SB), Y7
-	VMOVDQU zero<>(SB), Y8
+	XORQ DX, DX
+	VMOVDQU place<>(SB), Y0
+	VMOVDQU low2<>(SB), Y1
+	VMOVDQU high2<>(SB), Y2
+	VMOVDQU low3<>(SB), Y3
+	VMOVDQU high3<>(SB), Y4
+	VMOVDQU half<>(SB), Y5
 
 loop:
 	CMPQ AX, CX
 	JGE  done
-	VMOVDQU (SI)(AX*1), Y9
-	VPOR 1(SI)(AX*1), Y0, Y10
-	VPOR 2(SI)(AX*1), Y0, Y11
-	VPOR 4(SI)(AX*1), Y0, Y12
-	VPOR 5(SI)(AX*1), Y0, Y13
-
-	// _c???[ns]
-	VPCMPEQB Y13, Y3, Y14
-	VPCMPEQB lowN<>(SB), Y13, Y15
-	VPOR     Y14, Y15, Y15
-	VPCMPEQB Y9, Y4, Y13
-	VPAND    Y13, Y15, Y15
-	VPCMPEQB Y10, Y5, Y13
-	VPAND    Y13, Y15, Y15
-
-	// aadsts
-	VPCMPEQB Y11, Y1, Y13
-	VPAND    Y13, Y14, Y14
-	VPCMPEQB Y12, Y2, Y13
-	VPAND    Y13, Y14, Y14
-	VPOR     Y14, Y15, Y15
-
-	// [no body]
-	VPCMPEQB lowB<>(SB), Y12, Y13
-	VPCMPEQB bracket<>(SB), Y9, Y14
-	VPAND    Y13, Y14, Y14
-	VPOR     Y14, Y15, Y15
-
-	// Q~ Q%
-	VPCMPEQB tilde<>(SB), Y10, Y13
-	VPCMPEQB percent<>(SB), Y10, Y14
-	VPOR     Y13, Y14, Y14
-	VPCMPEQB Y9, Y6, Y13
-	VPAND    Y13, Y14, Y14
-	VPOR     Y14, Y15, Y15
-
-	// 700
-	VPCMPEQB Y9, Y7, Y13
-	VPCMPEQB Y10, Y8, Y14
-	VPAND    Y13, Y14, Y14
-	VPCMPEQB Y11, Y8, Y13
-	VPAND    Y13, Y14, Y14
-	VPOR     Y14, Y15, Y15
-
-	VPTEST Y15, Y15
+	MATCH(0, Y8, Y9, Y10, Y11)
+	MATCH(32, Y12, Y13, Y14, Y15)
+	VPOR   Y8, Y12, Y6
+	VPTEST Y6, Y6
 	JNE    found
-	ADDQ   $32, AX
+	ADDQ   $64, AX
 	JMP    loop
 
 found:
-	VPMOVMSKB Y15, DX
-	VZEROUPPER
-	MOVQ AX, at+16(FP)
-	MOVL DX, mask+24(FP)
-	RET
+	VPXOR     Y6, Y6, Y6
+	VPCMPEQB  Y6, Y8, Y8
+	VPCMPEQB  Y6, Y12, Y12
+	VPMOVMSKB Y8, DX
+	VPMOVMSKB Y12, BX
+	SHLQ      $32, BX
+	ORQ       BX, DX
+	NOTQ      DX
 
 done:
 	VZEROUPPER
 	MOVQ AX, at+16(FP)
-	MOVL $0, mask+24(FP)
+	MOVQ DX, mask+24(FP)
 	RET

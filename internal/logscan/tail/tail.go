@@ -253,8 +253,11 @@ func (f *Follower) look(t *target) {
 		f.walk(t, func(file string) { f.open(t, file, f.nameOf(t, file), false) })
 		return
 	}
-	if f.open(t, t.path(), t.name, false) {
+	path := t.path()
+	if f.open(t, path, t.name, false) {
 		t.look = lookAfter
+	} else if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.look = max(t.look, 1) // the program may go on with the log that was moved away
 	}
 	if t.look > 0 {
 		t.look--
@@ -429,6 +432,9 @@ func (f *Follower) meet(t *target, path, name string, file *os.File, first bool)
 		f.note(name, err)
 		return false
 	}
+	if f.isOpen(path, info) {
+		return false // it was moved here since the path was looked at
+	}
 	head, form, err := headOf(file)
 	if err != nil {
 		f.pass(path, info)
@@ -492,6 +498,8 @@ func (f *Follower) known(path string, head []byte) (of *log, wait bool) {
 	for _, l := range slices.Backward(f.logs) {
 		switch {
 		case len(l.head) == 0:
+			// What was written to it since it was looked at may be copied by now.
+			wait = wait || kin(l.root, path) && l.holds()
 		case bytes.HasPrefix(head, l.head) && kin(l.root, path):
 			return l, false
 		case bytes.HasPrefix(l.head, head) && kin(l.root, path):
@@ -499,6 +507,15 @@ func (f *Follower) known(path string, head []byte) (of *log, wait bool) {
 		}
 	}
 	return nil, wait
+}
+
+// holds reports whether an open log has text by now.
+func (l *log) holds() bool {
+	if l.f == nil {
+		return false
+	}
+	info, err := l.f.Stat()
+	return err == nil && info.Size() > 0
 }
 
 // readPacked reads what a compressed log holds beyond what was read of it.

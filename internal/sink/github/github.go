@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -77,8 +78,8 @@ func New(c Config, token TokenFunc, client *http.Client) (*Sink, error) {
 		return nil, fmt.Errorf("organization: %q is not the name of one, such as contoso", c.Organization)
 	case c.Environment != "" && c.Repository == "":
 		return nil, errors.New("environment: an environment belongs to a repository: name it too")
-	case !utf8.ValidString(c.Environment) || len(c.Environment) > 255:
-		return nil, errors.New("environment: is longer than 255 bytes, or not UTF-8")
+	case !utf8.ValidString(c.Environment) || len(c.Environment) > 255 || c.Environment == "." || c.Environment == "..":
+		return nil, errors.New("environment: is no name of one, longer than 255 bytes, or not UTF-8")
 	case !isName().MatchString(c.Secret) || len(c.Secret) > 100:
 		return nil, fmt.Errorf("secret: %q is not a name of letters, digits and _ that begins with no digit, such as AZURE_CLIENT_SECRET", c.Secret)
 	case strings.HasPrefix(c.Secret, "GITHUB_"):
@@ -112,10 +113,14 @@ func (s *Sink) Ref() string {
 // Abilities: GitHub gives no value back and compares nothing.
 func (s *Sink) Abilities() sink.Abilities { return sink.Abilities{} }
 
-// Check asks for the key that values are sealed to. Whether the token may
-// write, GitHub does not tell without a write.
+// Check asks for the key that values are sealed to. A classic token's scopes
+// come with it; what another token may, GitHub does not tell without a write.
 func (s *Sink) Check(ctx context.Context) error {
-	if _, err := s.publicKey(ctx, "check"); err != nil {
+	key, err := s.publicKey(ctx, "check")
+	if err != nil {
+		return err
+	}
+	if err := s.mayWrite(key.scopes); err != nil {
 		return err
 	}
 	k, err := s.look(ctx, "check")
@@ -161,6 +166,22 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 		if err == nil || !stale || try > 0 {
 			return "", err
 		}
+	}
+}
+
+// mayWrite refuses a classic token without the scope that a write needs: the
+// key of a public repository is given to everyone.
+func (s *Sink) mayWrite(scopes []string) error {
+	enough := []string{"repo", "public_repo"}
+	if s.c.Organization != "" {
+		enough = []string{"admin:org"}
+	}
+	if len(scopes) == 0 || slices.ContainsFunc(scopes, func(scope string) bool { return slices.Contains(enough, scope) }) {
+		return nil
+	}
+	return &sink.Error{
+		Op: s.op("check"), Kind: sink.Denied, Err: fmt.Errorf("the token has the scopes %s, and not %s", strings.Join(scopes, ", "), enough[0]),
+		Next: "give the token the scope " + enough[0] + ", or, if it is a fine-grained one, " + strings.TrimPrefix(s.permission(), "give the token "),
 	}
 }
 

@@ -175,7 +175,7 @@ func TestRefusals(t *testing.T) {
 		"retry after":                {config, all(403, map[string]string{"Retry-After": "17"}, says), sink.Throttled, 17 * time.Second, "HTTP 403"},
 		"down":                       {config, all(502, nil, says), sink.Unreachable, 0, "HTTP 502"},
 		"a proxy's page":             {config, all(403, nil, "<html>"), sink.Unreachable, 0, "HTTP 403"},
-		"moved":                      {config, all(301, map[string]string{"Location": "https://api.github.com/repositories/1"}, says), sink.Unreachable, 0, "redirects to"},
+		"moved":                      {config, all(301, map[string]string{"Location": "https://api.github.com/repositories/1"}, says), sink.Unreachable, 0, "renamed or moved goes by its new name"},
 		"a page":                     {config, all(200, nil, "<html>"), sink.Unreachable, 0, "not one of GitHub's"},
 		"null":                       {config, all(200, nil, "null"), sink.Unreachable, 0, "not one of GitHub's"},
 		"short key":                  {config, all(200, nil, `{"key_id":"1","key":"AAAA"}`), sink.Unreachable, 0, "not one of GitHub's"},
@@ -213,6 +213,34 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestScopes: a classic token that can never write is refused before anything
+// is minted; what is not told passes.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	org := github.Config{Organization: "contoso", Secret: "AZURE_CLIENT_SECRET"}
+	for _, c := range []struct {
+		config github.Config
+		scopes string
+		want   string // "" passes
+	}{
+		{config, "", ""}, {config, "repo", ""}, {config, "gist, public_repo", ""}, {org, "read:org, admin:org", ""}, {org, "", ""},
+		{config, "gist, read:org", "the token has the scopes gist, read:org, and not repo; give the token the scope repo, or, if it is a fine-grained one, the repository permission Secrets: write"},
+		{config, "repo:status", "and not repo;"},
+		{org, "repo, write:org", "and not admin:org; give the token the scope admin:org, or, if it is a fine-grained one, the organization permission Secrets: write"},
+	} {
+		base, there := repo, ""
+		if c.config.Organization != "" {
+			base, there = "/orgs/contoso/actions/secrets", "all"
+		}
+		srv := newServer(t, base)
+		srv.exists, srv.visibility, srv.scopes = there != "", there, c.scopes
+		err := open(t, c.config, sinktest.Handler{Handler: srv}).Check(t.Context())
+		if c.want == "" && err != nil || c.want != "" && (sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("scopes %q: %v, want %q", c.scopes, err, c.want)
+		}
+	}
+}
+
 func TestNoToken(t *testing.T) {
 	t.Parallel()
 	give := func(context.Context) (secret.Value, error) { return secret.Value{}, errors.New("GH_TOKEN is not set") }
@@ -220,7 +248,7 @@ func TestNoToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "GH_TOKEN is not set; set GH_TOKEN") {
+	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "GH_TOKEN is not set; the token comes from GH_TOKEN") {
 		t.Error(err)
 	}
 }
@@ -239,7 +267,8 @@ func TestNew(t *testing.T) {
 		{func(c *github.Config) { c.Repository = "https://github.com/contoso/billing" }, "is not OWNER/NAME"},
 		{func(c *github.Config) { c.Repository, c.Organization = "", "a/b" }, "organization: \"a/b\" is not"},
 		{func(c *github.Config) { c.Repository, c.Organization, c.Environment = "", "contoso", "prod" }, "environment: an environment belongs to a repository"},
-		{func(c *github.Config) { c.Environment = strings.Repeat("a", 256) }, "environment: is longer"},
+		{func(c *github.Config) { c.Environment = strings.Repeat("a", 256) }, "longer than 255 bytes"},
+		{func(c *github.Config) { c.Environment = ".." }, "environment: is no name of one"},
 		{func(c *github.Config) { c.Secret = "" }, "secret: \"\" is not a name"},
 		{func(c *github.Config) { c.Secret = "1A" }, "secret: \"1A\" is not a name"},
 		{func(c *github.Config) { c.Secret = "a-b" }, "secret: \"A-B\" is not a name"},

@@ -37,6 +37,7 @@ type server struct {
 	pageSize   int
 
 	denied bool // to write
+	scopes string
 	fail   func(route string) (status int, header map[string]string, body string)
 	sent   []string // method and path
 }
@@ -64,6 +65,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if s.scopes != "" {
+		w.Header().Set("X-OAuth-Scopes", s.scopes)
+	}
 	w.Header().Set("Date", "Mon, 23 Nov 2026 12:00:00 GMT")
 	if s.fail != nil {
 		if status, header, text := s.fail(route); status != 0 {

@@ -22,8 +22,9 @@ import (
 
 // publicKey is what GitHub opens with its private half: X25519.
 type publicKey struct {
-	id  string
-	key [32]byte
+	id     string
+	key    [32]byte
+	scopes []string // of a classic token; none of another
 }
 
 var errForeign = errors.New("the answer is not one of GitHub's")
@@ -47,7 +48,8 @@ func (s *Sink) publicKey(ctx context.Context, verb string) (publicKey, error) {
 	if err != nil || len(key) != 32 {
 		return publicKey{}, s.foreign(verb)
 	}
-	return publicKey{answer.ID, [32]byte(key)}, nil
+	scopes := strings.FieldsFunc(resp.Header.Get("X-OAuth-Scopes"), func(r rune) bool { return r == ',' || r == ' ' })
+	return publicKey{answer.ID, [32]byte(key), scopes}, nil
 }
 
 // known is what GitHub tells of a secret.
@@ -164,7 +166,7 @@ func (s *Sink) refused(verb string, resp wire.Response) error {
 	case (resp.Status == http.StatusForbidden || resp.Status == http.StatusTooManyRequests) && limited(resp):
 		e.Kind, e.After = sink.Throttled, patience(resp)
 	case resp.Status == http.StatusUnauthorized:
-		e.Next = "the token is wrong or has expired: set GH_TOKEN"
+		e.Next = "the token is wrong or has expired: set GH_TOKEN, or what token of the sink names"
 	case resp.Status == http.StatusForbidden:
 		e.Next = s.permission()
 	case resp.Status == http.StatusNotFound:
@@ -220,7 +222,7 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
 		}
-		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "set GH_TOKEN, or GITHUB_TOKEN"}
+		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "the token comes from GH_TOKEN, else GITHUB_TOKEN, or from where token of the sink says"}
 	}
 	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Accept", "application/vnd.github+json")

@@ -7,6 +7,7 @@ package gitlab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -108,11 +110,25 @@ func (s *Sink) Ref() string {
 // Abilities: GitLab compares nothing, and gives back what is not hidden.
 func (s *Sink) Abilities() sink.Abilities { return sink.Abilities{ReadBack: !s.c.Hidden} }
 
-// Check reads the variable. Who may read variables may write them too: both
-// need the role Maintainer, or Owner of a group.
+// Check reads the variable, and asks for the scopes of the token. Reading and
+// writing need the same role, Maintainer or Owner of a group, but not the same
+// scope.
 func (s *Sink) Check(ctx context.Context) error {
-	_, err := s.look(ctx, "check")
-	return err
+	if _, err := s.look(ctx, "check"); err != nil {
+		return err
+	}
+	resp, err := s.send(ctx, "check", http.MethodGet, s.c.Address+"/api/v4/personal_access_tokens/self", nil)
+	if err != nil {
+		return err
+	}
+	var self struct{ Scopes []string }
+	if resp.Status != http.StatusOK || json.Unmarshal(resp.Body, &self) != nil {
+		return nil // not every token, and not every version, tells
+	}
+	if slices.Contains(self.Scopes, "read_api") && !slices.Contains(self.Scopes, "api") && !slices.Contains(self.Scopes, "granular") {
+		return &sink.Error{Op: s.op("check"), Kind: sink.Denied, Err: errors.New("the token has the scope read_api, which lets it read and not write"), Next: s.role()}
+	}
+	return nil
 }
 
 // Read returns what the variable holds.
@@ -185,7 +201,7 @@ func (s *Sink) look(ctx context.Context, verb string) (*variable, error) {
 		return nil, s.refused(verb, resp)
 	}
 	var v variable
-	if json.Unmarshal(resp.Body, &v) != nil || v.Key != s.c.Key || v.Scope != s.c.Scope {
+	if json.Unmarshal(resp.Body, &v) != nil || v.Key != s.c.Key || cmp.Or(v.Scope, "*") != s.c.Scope { // older versions know no scope of a group's
 		return nil, s.foreign(verb)
 	}
 	if (v.Hidden || v.Value == nil) != s.c.Hidden {
@@ -224,23 +240,26 @@ func (s *Sink) foreign(verb string) error {
 	return &sink.Error{Op: s.op(verb), Kind: sink.Unreachable, Err: errors.New("the answer is not one of GitLab's")}
 }
 
+func (s *Sink) role() string {
+	if s.c.Group != "" {
+		return "give the token the scope api and the role Owner of the group"
+	}
+	return "give the token the scope api and the role Maintainer of the project"
+}
+
 // refused is what a status means. GitLab's own words are left out: those of a
 // write may repeat the value.
 func (s *Sink) refused(verb string, resp wire.Response) error {
 	e := web.Refused(s.op(verb), resp.Status, resp.Header, fmt.Errorf("HTTP %d", resp.Status))
-	role := "give the token the scope api and the role Maintainer of the project"
-	if s.c.Group != "" {
-		role = "give the token the scope api and the role Owner of the group"
-	}
 	switch {
 	case !resp.IsJSON() && e.Kind != sink.Throttled:
 		e.Kind = sink.Unreachable // a proxy on the way
 	case resp.Status == http.StatusUnauthorized:
-		e.Next = "the token is wrong or has expired: set GITLAB_TOKEN"
+		e.Next = "the token is wrong or has expired: set GITLAB_TOKEN, or what token of the sink names"
 	case resp.Status == http.StatusForbidden:
-		e.Next = role
+		e.Next = s.role()
 	case resp.Status == http.StatusNotFound:
-		e.Kind, e.Next = sink.Denied, "GitLab says the same of what is not there and of what the token may not see: check the name, and "+role
+		e.Kind, e.Next = sink.Denied, "GitLab says the same of what is not there and of what the token may not see: check the name, and "+s.role()
 	case resp.Status == http.StatusConflict:
 		e.Kind = sink.Unreachable // somebody else writes it at this moment
 	case resp.Status == http.StatusBadRequest && verb == "write":
@@ -266,7 +285,7 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
 		}
-		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "set GITLAB_TOKEN"}
+		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "the token comes from GITLAB_TOKEN, or from where token of the sink says"}
 	}
 	req.Header.Set("PRIVATE-TOKEN", token.Reveal())
 	req.Header.Set("Accept", "application/json")

@@ -41,6 +41,7 @@ type server struct {
 
 	vars   map[string]map[string]any
 	denied bool
+	self   string // what the token says of itself; "" for a 404
 	fail   func(route string) (status int, header map[string]string, body string)
 	sent   []string // method and path, body
 }
@@ -82,6 +83,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch route {
 	case "GET " + s.base:
 		answer(w, 200, []any{})
+	case "GET /api/v4/personal_access_tokens/self":
+		if s.self == "" {
+			answer(w, 404, map[string]string{"message": "404 Not Found"})
+			return
+		}
+		io.WriteString(w, s.self)
 	case "GET " + s.base + "/AZURE_CLIENT_SECRET":
 		if held == nil {
 			answer(w, 404, map[string]string{"message": "404 Variable Not Found"})
@@ -89,6 +96,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer(w, 200, shown(held))
 	case "PUT " + s.base + "/AZURE_CLIENT_SECRET":
+		if held == nil {
+			answer(w, 404, map[string]string{"message": "404 Variable Not Found"})
+			return
+		}
 		if s.refuses(w, sent["value"], held["masked"]) {
 			return
 		}
@@ -269,6 +280,7 @@ func TestRefusals(t *testing.T) {
 		"a page":            {all(200, nil, "<html>"), sink.Unreachable, 0, "not one of GitLab's"},
 		"null":              {all(200, nil, "null"), sink.Unreachable, 0, "not one of GitLab's"},
 		"another scope":     {there(map[string]any{"environment_scope": "prod"}), sink.Unreachable, 0, "not one of GitLab's"},
+		"another key":       {there(map[string]any{"key": "OTHER"}), sink.Unreachable, 0, "not one of GitLab's"},
 		"hidden":            {there(map[string]any{"hidden": true}), sink.Invalid, 0, "write hidden: true in the configuration"},
 		"at the same time":  {onWrite(409, says), sink.Unreachable, 0, "HTTP 409"},
 		"cannot be masked":  {onWrite(400, `{"message":{"value":["`+value+` is invalid"]}}`), sink.Invalid, 0, "cannot mask every value"},
@@ -293,6 +305,26 @@ func TestRefusals(t *testing.T) {
 	hidden.Hidden = true
 	if err := open(t, hidden, sinktest.Handler{Handler: srv}).Check(t.Context()); sink.KindOf(err) != sink.Invalid || !strings.Contains(err.Error(), "write hidden: false") {
 		t.Errorf("a variable that is not hidden: %v", err)
+	}
+}
+
+// TestScopes: a token that can never write is refused before anything is
+// minted; what is not told passes.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	for self, want := range map[string]string{
+		"": "", "null": "", "<html>": "", `{"scopes":null}`: "", `{"scopes":["api"]}`: "", `{"scopes":["read_api","api"]}`: "", `{"scopes":["granular"]}`: "",
+		`{"id":1,"scopes":["read_repository","read_api"],"active":true}`: "scope read_api, which lets it read and not write; give the token the scope api and the role Maintainer",
+	} {
+		srv := newServer(t, project)
+		srv.self = self
+		err := open(t, config, sinktest.Handler{Handler: srv}).Check(t.Context())
+		if want == "" && err != nil || want != "" && (sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", self, err, want)
+		}
+		if got := srv.sent[len(srv.sent)-1]; got != "GET /api/v4/personal_access_tokens/self?" {
+			t.Errorf("asked last for %s", got)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -87,4 +88,21 @@ func (h Handler) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, in)
 	return w.Result(), nil
+}
+
+// Answer gives the same answer to all requests of one method.
+type Answer struct {
+	Else   http.RoundTripper // for the others
+	Method string
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// RoundTrip answers.
+func (a *Answer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != a.Method {
+		return a.Else.RoundTrip(r)
+	}
+	return &http.Response{StatusCode: a.Status, Header: a.Header, Body: io.NopCloser(strings.NewReader(a.Body)), Request: r}, nil
 }

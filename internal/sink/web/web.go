@@ -36,8 +36,11 @@ func Failed(ctx context.Context, op string, err error) *sink.Error {
 	// Only what tells obstacles apart: a proxy's or a server's own text may
 	// repeat what was sent.
 	e.Err = errors.New(u.Because)
-	if u.Obstacle == entra.BadTLS {
+	switch u.Obstacle {
+	case entra.BadTLS:
 		e.Next = "check the address, and name the certificate of a private CA in SSL_CERT_FILE"
+	case entra.Redirected:
+		e.Next = "check the address and the names in it: what was renamed or moved goes by its new name"
 	}
 	return e
 }
