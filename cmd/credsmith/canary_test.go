@@ -40,6 +40,7 @@ func TestNothingLeaks(t *testing.T) {
 	post := "POST /contoso.com/oauth2/v2.0/token HTTP/1.1\nHost: login.microsoftonline.com\n"
 	bad := htmlServer(t)
 	files := settingsWith(t, env, value)
+	config := bindingOver(t, env, filepath.Join(files, ".env"))
 	tests := []struct {
 		name  string
 		args  []string
@@ -52,7 +53,18 @@ func TestNothingLeaks(t *testing.T) {
 		{name: "quotes", args: []string{"doctor", "--fast", "-o", "json"}, env: map[string]string{"AZURE_CLIENT_SECRET": `"` + value + `"`}},
 		{name: "base64", args: []string{"doctor", "--fast", "-v"}, env: map[string]string{"AZURE_CLIENT_SECRET": base64.StdEncoding.EncodeToString([]byte(value))}},
 		{name: "typo", args: []string{"doctor", "--fast"}, env: map[string]string{"AZURE_CLIENT_SECRET": value[:39]}},
-		{name: "secret as client id", args: []string{"doctor", "--fast", "--graph=false", "-o", "json"}, stdin: value, env: map[string]string{"AZURE_TENANT_ID": "nonsense"}},
+		{name: "no tenant", args: []string{"doctor", "--fast", "--graph=false", "-o", "json"}, env: map[string]string{"AZURE_TENANT_ID": "nonsense"}},
+		{name: "secret as client id", args: []string{"doctor", "--fast", "-v"}, env: map[string]string{"AZURE_CLIENT_ID": value}},
+		{name: "secret as client id, json", args: []string{"doctor", "--fast", "-o", "json", "-v"}, env: map[string]string{"AZURE_CLIENT_ID": value}},
+		{name: "part of a secret as client id", args: []string{"doctor", "--fast", "-v"}, env: map[string]string{"AZURE_CLIENT_ID": value[:30]}},
+		{name: "client id and secret swapped", args: []string{"doctor", "--fast", "-v"}, env: map[string]string{"AZURE_CLIENT_ID": value, "AZURE_CLIENT_SECRET": env["AZURE_CLIENT_ID"]}},
+		{name: "client id and secret swapped, json", args: []string{"doctor", "--fast", "-o", "json"}, env: map[string]string{"AZURE_CLIENT_ID": value, "AZURE_CLIENT_SECRET": env["AZURE_CLIENT_ID"]}},
+		{name: "secret as tenant", args: []string{"doctor", "--fast", "-v"}, env: map[string]string{"AZURE_TENANT_ID": value}},
+		{name: "secret as tenant, json", args: []string{"doctor", "--fast", "-o", "json"}, env: map[string]string{"AZURE_TENANT_ID": value}},
+		{name: "references followed", args: []string{"doctor", "--from", files, "--follow", "--fast", "-v", "-o", "json"}, env: map[string]string{"S": value}},
+		{name: "stores", args: []string{"doctor", "--config", config, "--from", files, "--stores", "--fast", "-v"}},
+		{name: "stores, json", args: []string{"doctor", "--config", config, "--stores", "--fast", "-o", "json"}},
+		{name: "drift of stores", args: []string{"drift", "--config", config, files, "--stores", "-o", "json"}},
 		{name: "from stdin", args: []string{"doctor", "--secret-stdin", "--fast"}, stdin: value},
 		{name: "try", args: []string{"doctor", "--try", "graph", "-o", "json"}},
 		{name: "try a vault", args: []string{"doctor", "--try", "keyvault", env["CREDSMITH_VAULT_URL"] + "/secrets/x", "-v"}},
@@ -121,6 +133,9 @@ func settingsWith(t *testing.T, env map[string]string, value string) string {
 		"g/appsettings.json":    `{"AzureAd": {"ClientId": "` + env["AZURE_CLIENT_ID"] + `", "ClientSecret": "@Microsoft.KeyVault(SecretUri=https://v/secrets/` + value + `/` + value + `)", ` + value + `}`,
 		"h/local.settings.json": `{"Values": {"AzureAd__ClientId": "` + env["AZURE_CLIENT_ID"] + `", "AzureAd__ClientSecret": "@Microsoft.KeyVault(SecretUri=https://v/secrets/` + value + `/` + value + `)"}}`,
 		"i/ci.yml":              "jobs: {a: {env: {AZURE_CLIENT_ID: '${{ secrets." + value + " }}', AZURE_CLIENT_SECRET: '{{ " + value + " }}'}}}\n",
+		"k/.env":                "AZURE_TENANT_ID=" + value + "\nAZURE_CLIENT_ID=" + value + "\nAZURE_CLIENT_SECRET=" + env["AZURE_CLIENT_ID"] + "\n",
+		"l/.env":                "AZURE_TENANT_ID=" + env["AZURE_TENANT_ID"] + "\nAZURE_CLIENT_ID=" + value + "\nAZURE_CLIENT_SECRET=" + env["AZURE_CLIENT_ID"] + "\n",
+		"m/.env":                "AZURE_TENANT_ID=" + env["AZURE_TENANT_ID"] + "\nAZURE_CLIENT_ID=" + value[:35] + "\nAZURE_CLIENT_SECRET=" + value + "\n",
 		"j/pod.yaml":            "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: c, env: [{name: AZURE_CLIENT_ID, value: x}, {name: AZURE_CLIENT_SECRET, valueFrom: {secretKeyRef: {name: '" + value + "', key: '" + value + "'}}}]}]}\n",
 	} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
@@ -132,6 +147,19 @@ func settingsWith(t *testing.T, env map[string]string, value string) string {
 		}
 	}
 	return dir
+}
+
+// bindingOver is a configuration with a binding whose place is a file. Its
+// store does not exist yet.
+func bindingOver(t *testing.T, env map[string]string, file string) string {
+	t.Helper()
+	text := fmt.Sprintf("tenants:\n  lab:\n    tenant_id: %s\n    cloud: {authority: %q, graph: %q}\nstore: sqlite:./credsmith.db\nbindings:\n  billing-api:\n    app: %s\n    lifetime: 90d\n    sinks:\n      - dotenv: {file: %s, key: AZURE_CLIENT_SECRET}\n",
+		env["AZURE_TENANT_ID"], env["AZURE_AUTHORITY_HOST"], env["CREDSMITH_GRAPH_URL"], env["AZURE_CLIENT_ID"], file)
+	path := filepath.Join(t.TempDir(), "credsmith.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func searchFiles(t *testing.T, dir, value string) {

@@ -39,7 +39,7 @@ type doctorFlags struct {
 	wait                           time.Duration
 	tenantSet, clientSet           bool
 	from                           []string
-	stores                         bool
+	stores, follow                 bool
 }
 
 const doctorLong = `Diagnoses one setting: tenant id, client id and client secret. It signs in with
@@ -71,6 +71,10 @@ when it names none; --try is for each setting.
 
 With --stores it also reads the places that the bindings of the configuration
 name and that can be read back, as the operator, and diagnoses what they hold.
+
+With --follow a reference in a file is followed: ${NAME} to this environment, and
+a Key Vault reference to the vault, as the operator. A vault of another host than
+Microsoft's or this machine is never asked.
 
 With --try the token is used once on a resource, which tells "wrong secret" from
 "right secret, no permission". It is sent to hosts of the login host's own
@@ -120,6 +124,9 @@ credsmith doctor --from deploy --from ~/.azure/app.env -o json
 # and what the places of the configured bindings hold, such as a Key Vault
 credsmith doctor --from . --stores
 
+# with the values that Key Vault references and variables stand for
+credsmith doctor --from . --follow
+
 # which of these settings printed that error?
 credsmith doctor --from . --error app.log
 
@@ -147,6 +154,7 @@ credsmith doctor --bytes`,
 func (f *doctorFlags) define(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.from, "from", nil, "diagnose every setting in this file or directory; may be given again")
 	flags.BoolVar(&f.stores, "stores", false, "diagnose what the places of the configured bindings hold, too")
+	flags.BoolVar(&f.follow, "follow", false, "with --from: take what stands for a value elsewhere from there, a variable of this environment or a Key Vault")
 	flags.StringVar(&f.tenant, "tenant", "", "tenant id or domain")
 	flags.StringVar(&f.clientID, "client-id", "", "client id")
 	flags.StringVar(&f.secretEnv, "secret-env", "", "environment variable that holds the secret")

@@ -81,6 +81,12 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 	defer client.CloseIdleConnections()
 	run := &fromRun{program: p, flags: f, pace: newPacer(f.fast)}
 	run.signIn = func(authority string) diagnose.SignIn { return token.New(authority, client) }
+	if run.directory, err = p.directory(ctx, f, client); err != nil {
+		return err
+	}
+	if f.follow {
+		(&resolver{p, run.directory, map[string]secret.Value{}}).follow(ctx, result.Settings)
+	}
 	run.key, run.journal = p.memory(ctx, &run.base)
 	jobs, index := jobsOf(result.Settings, run.key, func(s entra.Setting) (string, error) { return trusted(s, f.authority, fallback) })
 	run.known = neighboursOf(jobs)
@@ -94,9 +100,6 @@ func (p *program) runDoctorFrom(ctx context.Context, f doctorFlags, args []strin
 		return err
 	}
 	if err := run.tries(jobs); err != nil {
-		return err
-	}
-	if run.directory, err = p.directory(ctx, f, client); err != nil {
 		return err
 	}
 	run.known.tenants = append(run.directory.tenants(), run.known.tenants...)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/credsmith/credsmith/internal/diagnose"
@@ -55,10 +56,11 @@ func partial(j *job) diagnose.Report {
 		says = append(says, "the "+strings.Join(references, " and the ")+" "+plural(len(references), "is a reference", "are references")+" that files do not resolve")
 	}
 	r.Summary = "The setting was not tried: " + strings.Join(says, "; ") + "."
-	r.CannotTell = append(r.CannotTell, diagnose.Unknown{
-		Cause: "secret-unknown", Because: strings.Join(says, "; "),
-		ToFindOut: "run credsmith doctor where the consumer runs, with its environment, or give --from the files that hold the rest",
-	})
+	how := "run credsmith doctor where the consumer runs, with its environment, or give --from the files that hold the rest"
+	if slices.ContainsFunc([]setting.Part{f.Tenant, f.Client, f.Secret}, leads) {
+		how += "; --follow takes a variable from this environment, and a Key Vault's secret from the vault"
+	}
+	r.CannotTell = append(r.CannotTell, diagnose.Unknown{Cause: "secret-unknown", Because: strings.Join(says, "; "), ToFindOut: how})
 	if cause == "" {
 		r.Fix = append(r.Fix, diagnose.Fix{Do: "Give --from the files that hold the rest, or run credsmith doctor where the consumer runs.", Run: "credsmith doctor"})
 	}

@@ -29,7 +29,7 @@ type finding struct {
 func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
-		ruleErrorAlone, ruleEmpty, ruleSecretAsTenant, ruleOffline, ruleUnreachable, ruleTenant, ruleSwapped, ruleCaptured, ruleAccepted, ruleScope,
+		ruleErrorAlone, ruleEmpty, ruleSecretAsID, ruleOffline, ruleUnreachable, ruleTenant, ruleSwapped, ruleCaptured, ruleAccepted, ruleScope,
 		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
 		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {

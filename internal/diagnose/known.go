@@ -164,6 +164,9 @@ func ruleAbroad(o *Observations) (finding, bool) {
 	}, true
 }
 
+// shortest is below what Entra ever made, in characters.
+const shortest = 16
+
 // ruleCopy: another copy of the setting works, this one does not.
 func ruleCopy(o *Observations) (finding, bool) {
 	a, ok := o.success(OtherCopy)
@@ -187,6 +190,11 @@ func ruleCopy(o *Observations) (finding, bool) {
 		return f, true
 	case live || o.looksLikeID() || shape.Kind == secret.Placeholder || shape.Kind == secret.EntraQ && !shape.Whole:
 		return finding{}, false // the value itself says more
+	}
+	if shape.Length < shortest {
+		f.cause, f.confidence = "secret-unknown", Likely
+		f.summary = "The value is too short for a client secret; the copy at " + origin + " works."
+		return f, true
 	}
 	f.cause, f.confidence = "secret-superseded", Likely
 	f.also = []Also{{"secret-of-other-app", Possible}}

@@ -10,16 +10,27 @@ import (
 // Secrets that stand where an id belongs are neither printed nor sent as one:
 // addresses and client ids end up in logs.
 
-// secretAsTenant reports whether the tenant has the form of a client secret.
-func (o *Observations) secretAsTenant() bool { return secret.Mistaken(o.Case.Setting.TenantID) }
+// secretAsID reports which id has the form of a client secret, other than by
+// an exchange of the two that can be undone.
+func (o *Observations) secretAsID() (cause Cause, what string, ok bool) {
+	_, swapped := o.swapped()
+	switch {
+	case secret.Mistaken(o.Case.Setting.TenantID):
+		return "tenant-malformed", "tenant", true
+	case secret.Mistaken(o.Case.Setting.ClientID) && !swapped && o.Case.Captured == nil:
+		return "client-id-malformed", "client id", true
+	}
+	return "", "", false
+}
 
-func ruleSecretAsTenant(o *Observations) (finding, bool) {
+func ruleSecretAsID(o *Observations) (finding, bool) {
+	cause, what, ok := o.secretAsID()
 	return finding{
-		cause: "tenant-malformed", confidence: Confirmed,
-		summary:  "What stands in place of the tenant has the form of a client secret; nothing was sent.",
-		evidence: []Evidence{{FromShape, "the tenant is neither a GUID nor a domain, and has the form of a client secret", o.Case.Setting.Origin}},
+		cause: cause, confidence: Confirmed,
+		summary:  "What stands in place of the " + what + " has the form of a client secret; nothing was sent.",
+		evidence: []Evidence{{FromShape, "the " + what + " is no GUID, and has the form of a client secret", o.Case.Setting.Origin}},
 		steps:    []Fix{burnt},
-	}, o.secretAsTenant()
+	}, ok
 }
 
 var burnt = Fix{Do: "If it is a live secret and the app has signed in this way, replace it: ids are written to logs."}

@@ -44,7 +44,16 @@ func TestSwapped(t *testing.T) {
 		}
 		b.expect(b.run(swap("11111111-1111-4111-8111-111111111111", value), true), "broken client-id-malformed likely")
 
-		c := b.ask(func(c *diagnose.Case) { c.Setting.TenantID = value })
+		c := b.ask(func(c *diagnose.Case) { c.Setting.ClientID = value })
+		b.tokens = 0
+		r = b.run(c, true)
+		b.expect(r, "broken client-id-malformed confirmed")
+		if r.Setting.ClientID != "***" || b.tokens != 0 {
+			b.Errorf("client id %q, %d requests", r.Setting.ClientID, b.tokens)
+		}
+		quiet(r, value)
+
+		c = b.ask(func(c *diagnose.Case) { c.Setting.TenantID = value })
 		b.tokens = 0
 		r = b.run(c, true)
 		b.expect(r, "broken tenant-malformed confirmed")

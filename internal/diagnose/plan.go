@@ -51,7 +51,7 @@ const (
 // when nothing is left to find out. It is pure: the same observations give the
 // same experiment.
 func Next(o *Observations) (Experiment, bool) {
-	if o.Case.Offline || o.Case.Alone || o.secretAsTenant() {
+	if _, _, misplaced := o.secretAsID(); misplaced || o.Case.Offline || o.Case.Alone {
 		return Experiment{}, false
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){

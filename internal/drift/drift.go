@@ -253,7 +253,7 @@ func shared(id string, own []Place, holders map[string][]holder) []Finding {
 		production := slices.ContainsFunc(places, func(p Place) bool { return p.Environment == "prod" })
 		outside := slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return p.Environment == "prod" || p.Environment == "" })
 		if production && len(outside) > 0 {
-			found = append(found, Finding{SharedValue, fmt.Sprintf("prod's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), outside[0].Environment)})
+			found = append(found, Finding{SharedValue, fmt.Sprintf("prod's value stands in %s (%s) too: give each environment a secret of its own", origins(outside), environments(outside))})
 		}
 	}
 	return found

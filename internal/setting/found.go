@@ -35,6 +35,7 @@ type Part struct {
 	Start, End   int    // bytes of the file with quotes; equal when not one run of bytes
 	Unresolved   string // the reference that stands there instead of a text; safe to print
 	Pinned       bool   // it is a Key Vault reference that names one version
+	Vault        string // https://HOST/secrets/NAME that a Key Vault reference names, without the version
 }
 
 // Complete reports whether the setting can be tried: all three parts are set
@@ -228,7 +229,7 @@ func consumerOf(consumer, name string) string {
 
 func (f *Found) put(r role, n *node) {
 	line, column := n.src.place(n.start)
-	p := Part{Set: true, File: n.src.name, Line: line, Column: column, Start: n.start, End: n.end, Unresolved: n.unresolved, Pinned: n.pinned}
+	p := Part{Set: true, File: n.src.name, Line: line, Column: column, Start: n.start, End: n.end, Unresolved: n.unresolved, Pinned: n.pinned, Vault: n.vault}
 	text := strings.Clone(n.text) // a part of the file's text would keep all of it
 	if n.unresolved != "" {
 		text = ""

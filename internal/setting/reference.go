@@ -16,7 +16,7 @@ func reference(n *node) {
 		n.unresolved = named(strings.TrimSpace(t[3:len(t)-2]), "", "", "an expression in ${{ }}")
 	case strings.HasPrefix(t, "@Microsoft.KeyVault("), strings.HasPrefix(t, "@Microsoft.AppConfiguration("):
 		head, _, _ := strings.Cut(t, "(")
-		n.unresolved, n.pinned = head+"(...)", pinnedVersion(t)
+		n.unresolved, n.pinned, n.vault = head+"(...)", pinnedVersion(t), vaultAddress(t)
 	case variable(t):
 		name := t[2 : len(t)-1]
 		if cut := strings.IndexAny(name, ":-?+="); cut >= 0 {
@@ -86,6 +86,25 @@ var (
 // version of its secret. Source: Microsoft, "Use Key Vault references".
 func pinnedVersion(text string) bool {
 	return vaultURI().MatchString(text) || vaultVersion().MatchString(text)
+}
+
+var (
+	vaultSecret = lazy(`(?i)SecretUri\s*=\s*(https://[^/\s;)]+/secrets/[0-9A-Za-z-]{1,127})[/\s;)]`)
+	vaultName   = lazy(`(?i)VaultName\s*=\s*([0-9A-Za-z-]{3,24})\s*[;)]`)
+	secretName  = lazy(`(?i)SecretName\s*=\s*([0-9A-Za-z-]{1,127})\s*[;)]`)
+)
+
+// vaultAddress is the secret that a Key Vault reference names, "" if it does
+// not say. A vault that is only named is one of the public cloud.
+func vaultAddress(text string) string {
+	if m := vaultSecret().FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	vault, name := vaultName().FindStringSubmatch(text), secretName().FindStringSubmatch(text)
+	if vault == nil || name == nil {
+		return ""
+	}
+	return "https://" + strings.ToLower(vault[1]) + ".vault.azure.net/secrets/" + name[1]
 }
 
 // lazy compiles a pattern when it is first used, not before main.

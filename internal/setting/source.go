@@ -102,7 +102,8 @@ type node struct {
 	text       string // as the consumer sees it
 	unresolved string // the reference that stands in place of a text
 	note       string
-	pinned     bool // a Key Vault reference with a version
+	pinned     bool   // a Key Vault reference with a version
+	vault      string // address of the secret that a Key Vault reference names
 	src        *source
 	start, end int // of the value as written, with quotes; equal when unknown
 	items      []*node
