@@ -58,6 +58,10 @@ func (s *Sink) refused(verb string, resp wire.Response) error {
 		e.Kind, e.Next = sink.Denied, "the token is wrong or has expired: set AZURE_DEVOPS_EXT_PAT, or add the operator to the organization"
 	case resp.Status == http.StatusNotFound:
 		e.Next = "check organization, project and number; " + role
+	// A token that is wrong or has expired is a page too (recalled, unverified);
+	// a proxy would say 407.
+	case resp.Status == http.StatusUnauthorized && !resp.IsJSON():
+		e.Next = "the token is wrong or has expired: set AZURE_DEVOPS_EXT_PAT, or add the operator to the organization"
 	case !resp.IsJSON() && e.Kind != sink.Throttled:
 		e.Kind = sink.Unreachable // a proxy on the way
 	case resp.Status == http.StatusConflict:
