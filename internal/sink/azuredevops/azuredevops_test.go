@@ -154,9 +154,13 @@ func (s *server) merged(was, sent map[string]any) map[string]any {
 	return sent
 }
 
+func give(token string) func(context.Context) (secret.Value, error) {
+	return func(context.Context) (secret.Value, error) { return secret.New(token), nil }
+}
+
 func open(t testing.TB, c azuredevops.Config, line http.RoundTripper) *azuredevops.Sink {
 	t.Helper()
-	s, err := azuredevops.New(c, azuredevops.AsPerson(secret.New(pat)), wire.Wrap(line))
+	s, err := azuredevops.New(c, azuredevops.AsPerson(give(pat)), wire.Wrap(line))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,6 +347,21 @@ func TestAsOperator(t *testing.T) {
 	}
 	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Unreachable || strings.Contains(err.Error(), "words") || !strings.Contains(err.Error(), "AZURE_DEVOPS_EXT_PAT") {
 		t.Error(err)
+	}
+}
+
+// TestAsPerson: a token that cannot be had is said, and nothing is sent.
+func TestAsPerson(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	s, err := azuredevops.New(group, azuredevops.AsPerson(func(context.Context) (secret.Value, error) {
+		return secret.Value{}, errors.New("/run/secrets/pat: no such file")
+	}), wire.Wrap(sinktest.Handler{Handler: srv}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Unreachable || !strings.Contains(err.Error(), "/run/secrets/pat: no such file") || len(srv.sent) != 0 {
+		t.Errorf("%v, sent %q", err, srv.sent)
 	}
 }
 

@@ -21,10 +21,15 @@ import (
 // documentation).
 const application = "499b84ac-1321-427f-aa17-267ca6975798"
 
-// AsPerson authorizes with a personal access token.
-func AsPerson(token secret.Value) Authorize {
+// AsPerson authorizes with a personal access token, asked for at every request.
+// The error of token is shown.
+func AsPerson(token func(context.Context) (secret.Value, error)) Authorize {
 	return func(r *http.Request) error {
-		r.SetBasicAuth("", token.Reveal())
+		given, err := token(r.Context())
+		if err != nil {
+			return err
+		}
+		r.SetBasicAuth("", given.Reveal())
 		return nil
 	}
 }
