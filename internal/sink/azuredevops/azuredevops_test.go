@@ -360,7 +360,7 @@ func TestAsPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Unreachable || !strings.Contains(err.Error(), "/run/secrets/pat: no such file") || len(srv.sent) != 0 {
+	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "/run/secrets/pat: no such file; put a personal access token") || len(srv.sent) != 0 {
 		t.Errorf("%v, sent %q", err, srv.sent)
 	}
 }

@@ -21,13 +21,17 @@ import (
 // documentation).
 const application = "499b84ac-1321-427f-aa17-267ca6975798"
 
+// noToken is a personal access token that is not where it should be: a person
+// puts it there.
+type noToken struct{ error }
+
 // AsPerson authorizes with a personal access token, asked for at every request.
 // The error of token is shown.
 func AsPerson(token func(context.Context) (secret.Value, error)) Authorize {
 	return func(r *http.Request) error {
 		given, err := token(r.Context())
 		if err != nil {
-			return err
+			return noToken{err}
 		}
 		r.SetBasicAuth("", given.Reveal())
 		return nil
@@ -92,6 +96,9 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 	if err := s.authorize(req); err != nil {
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
+		}
+		if _, ok := errors.AsType[noToken](err); ok {
+			return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "put a personal access token where token of the sink says, or into AZURE_DEVOPS_EXT_PAT"}
 		}
 		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Unreachable, Err: err, Next: "add the operator to the organization, or set AZURE_DEVOPS_EXT_PAT"}
 	}
