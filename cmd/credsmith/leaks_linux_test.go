@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -120,12 +121,18 @@ func (l leaky) request(change func(*http.Request)) {
 	l.must(resp.Body.Close())
 }
 
-// waiting looks at a process of another program, which waits for input, and
-// ends it.
+// waiting looks at a process of cat, which waits for input, and ends it.
 func (l leaky) waiting(cmd *exec.Cmd) {
 	input, err := cmd.StdinPipe()
 	l.must(err)
+	output, err := cmd.StdoutPipe()
+	l.must(err)
 	l.must(cmd.Start())
+	// Start returns amid exec, when the kernel does not show the environment yet.
+	_, err = io.WriteString(input, "up\n")
+	l.must(err)
+	_, err = io.ReadFull(output, make([]byte, 3))
+	l.must(err)
 	l.evidence.process(cmd.Process.Pid)
 	l.must(errors.Join(input.Close(), cmd.Process.Kill()))
 	cmd.Wait()

@@ -204,7 +204,7 @@ func (p *program) runDoctor(ctx context.Context, f doctorFlags, args []string) e
 	report, err := diagnose.Run(ctx, c, means)
 	bar.end()
 	if err != nil {
-		return fmt.Errorf("diagnose %s: %w", c.Setting.ClientID, err)
+		return fmt.Errorf("diagnose %s: %w", secret.Shown(c.Setting.ClientID), err)
 	}
 	return p.showReport(viewed{report, f.bytesOf(c.Setting.Value), consumers})
 }
@@ -417,7 +417,7 @@ func (p *program) announcer(bar progress, c diagnose.Case) func(diagnose.Experim
 		if e.Kind == diagnose.Send && !announced {
 			announced = true
 			bar.end()
-			fmt.Fprintf(p.Stderr, "sending at most %d token requests for app %s to %s\n", c.MaxTries, oneLine(c.Setting.ClientID), c.Setting.Authority)
+			fmt.Fprintf(p.Stderr, "sending at most %d token requests for app %s to %s\n", c.MaxTries, oneLine(secret.Shown(c.Setting.ClientID)), c.Setting.Authority)
 		}
 		says := sayExperiment(e)
 		if p.verbose {

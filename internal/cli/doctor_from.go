@@ -337,7 +337,7 @@ func (r *fromRun) showElement(first bool, v placed) error {
 	if first {
 		before = "\n  "
 	}
-	_, err := fmt.Fprintf(r.Stdout, "%s%s", before, bytes.TrimRight(text.Bytes(), "\n"))
+	_, err := fmt.Fprintf(r.Stdout, "%s%s", before, secret.Veil(strings.TrimRight(text.String(), "\n")))
 	return err
 }
 
@@ -372,7 +372,7 @@ func (r *fromRun) showText(ctx context.Context, jobs []*job) error {
 		}
 		if first[app] != last {
 			last = first[app]
-			name := "app " + j.setting.ClientID
+			name := "app " + secret.Shown(j.setting.ClientID)
 			if app == "" {
 				name = "no client id"
 			}

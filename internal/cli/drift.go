@@ -70,11 +70,14 @@ func (p *program) runDrift(ctx context.Context, stores bool, paths []string) err
 	var places []drift.Place
 	for _, f := range result.Settings {
 		places = append(places, drift.Place{
-			Origin: f.Origin, Environment: f.Environment, TenantID: f.TenantID, ClientID: f.ClientID,
+			Origin: f.Origin, Environment: f.Environment, TenantID: secret.Shown(f.TenantID), ClientID: f.ClientID,
 			Fingerprint: comparablePrint(key, f), Pinned: f.Secret.Pinned,
 		})
 	}
 	apps := drift.Compare(places, changesOf(p.journal(ctx).rotations))
+	for i := range apps {
+		apps[i].ClientID = secret.Shown(apps[i].ClientID)
+	}
 	if p.json {
 		err = p.writeJSON(map[string]any{"apps": apps})
 	} else {

@@ -10,14 +10,26 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
+
+	"github.com/credsmith/credsmith/internal/secret"
 )
 
 // writeJSON prints v as the command's one result.
 func (p *program) writeJSON(v any) error {
-	encoder := json.NewEncoder(p.Stdout)
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
+	return p.writeResult(&text, encoder.Encode(v))
+}
+
+// writeResult prints what was encoded, without secrets that stand where
+// nobody looks for them.
+func (p *program) writeResult(text *strings.Builder, err error) error {
+	if err == nil {
+		_, err = io.WriteString(p.Stdout, secret.Veil(text.String()))
+	}
+	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
 	return nil
@@ -25,12 +37,10 @@ func (p *program) writeJSON(v any) error {
 
 // writeJSONLine prints v as one of many results, on one line.
 func (p *program) writeJSONLine(v any) error {
-	encoder := json.NewEncoder(p.Stdout)
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
+	return p.writeResult(&text, encoder.Encode(v))
 }
 
 // isTerminal reports whether a stream is one a person watches.
@@ -74,7 +84,9 @@ func (g page) coloured(word, colour string) string {
 	return g.style(lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color(colour)), word)
 }
 
-func (g page) line(format string, args ...any) { fmt.Fprintf(g.w, format+"\n", args...) }
+func (g page) line(format string, args ...any) {
+	fmt.Fprintln(g.w, secret.Veil(fmt.Sprintf(format, args...)))
+}
 
 // row prints a label and text that came from outside.
 func (g page) row(label, format string, args ...any) {
@@ -83,7 +95,9 @@ func (g page) row(label, format string, args ...any) {
 
 // clean takes from foreign text what could act on a terminal or forge a line:
 // control characters, escape sequences, marks that turn the reading direction.
+// A client secret that stands in it is hidden.
 func clean(text string) string {
+	text = secret.Veil(text)
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n', r == '\t':

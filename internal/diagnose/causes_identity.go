@@ -28,7 +28,7 @@ var identityCauses = []Info{
 	{
 		Cause: "client-id-malformed", Family: IdentityFamily, Codes: []int{700016},
 		Says: "The client id is not a GUID.",
-		Tell: "It is not of the form 8-4-4-4-12; often the display name, or quotes and blanks came along.",
+		Tell: "It is not of the form 8-4-4-4-12; often the display name, or quotes and blanks came along, or client id and secret are swapped.",
 		Fix:  []Fix{clientID, prove},
 	},
 	{

@@ -7,6 +7,7 @@ import (
 
 	"github.com/credsmith/credsmith/aadsts"
 	"github.com/credsmith/credsmith/internal/entra"
+	"github.com/credsmith/credsmith/internal/secret"
 )
 
 // finding is a verdict in the making.
@@ -28,7 +29,7 @@ type finding struct {
 func Decide(o *Observations) Report {
 	var f finding
 	for _, rule := range []func(*Observations) (finding, bool){
-		ruleErrorAlone, ruleEmpty, ruleOffline, ruleUnreachable, ruleTenant, ruleCaptured, ruleAccepted, ruleScope,
+		ruleErrorAlone, ruleEmpty, ruleSecretAsTenant, ruleOffline, ruleUnreachable, ruleTenant, ruleSwapped, ruleCaptured, ruleAccepted, ruleScope,
 		ruleCleanedID, ruleElsewhere, ruleCorrected, ruleTrueClientID, ruleOtherApp, ruleAbroad, ruleAgain,
 		ruleBusy, ruleClock, ruleExpired, ruleValue, ruleAppUnknown, ruleWord,
 	} {
@@ -67,6 +68,7 @@ func report(o *Observations, f finding) Report {
 			r.Error = errorFacts(o.Case.Seen, 0)
 		}
 	}
+	r.Setting.TenantID, r.Setting.ClientID = secret.Shown(r.Setting.TenantID), secret.Shown(r.Setting.ClientID)
 	r.Evidence = slices.Concat(r.Evidence, useEvidence(o, f), openEvidence(o), commonEvidence(o))
 	return r
 }
@@ -159,7 +161,7 @@ func ruleUnreachable(o *Observations) (finding, bool) {
 	if u, ok := errors.AsType[*entra.Unreachable](err); ok {
 		f.cause, f.confidence = causeOfObstacle(u.Obstacle)
 		f.evidence = []Evidence{{FromNetwork, u.Because, u.Address}}
-		f.steps = []Fix{{Do: u.Hint}}
+		f.steps = []Fix{{Do: sentence(u.Hint)}}
 	}
 	return f, true
 }
@@ -237,6 +239,8 @@ func describe(a Attempt) string {
 		return "the same once more"
 	case Corrected:
 		return "the value " + undone(a.Slips)
+	case Swapped:
+		return "client id and value exchanged"
 	case CleanedID:
 		return "the ids without blanks and quotes"
 	case OtherTenant:

@@ -18,7 +18,7 @@ func accessed(o *Observations, f finding, token entra.Token) finding {
 		f.summary = "The setting signs in; the resource could not be asked: " + err.Error()
 		if u, ok := errors.AsType[*entra.Unreachable](err); ok {
 			f.evidence = append(f.evidence, Evidence{FromNetwork, u.Because, u.Address})
-			f.steps = []Fix{{Do: u.Hint}}
+			f.steps = []Fix{{Do: sentence(u.Hint)}}
 		}
 		return f
 	}

@@ -161,7 +161,11 @@ func seenElsewhere(o *Observations, f finding) finding {
 	c, live := o.hintedLive()
 	switch {
 	case seen.Timestamp.IsZero() || !live:
-		f.unknown = []Unknown{{"stale-consumer", "the error's time or the secret's start is not known, so the error may be older than the setting", "give an error with its Timestamp, and " + needGraph}}
+		how := "give an error with its Timestamp"
+		if !live {
+			how += ", and " + needGraph
+		}
+		f.unknown = []Unknown{{"stale-consumer", "the error's time or the secret's start is not known, so the error may be older than the setting", how}}
 	case seen.Timestamp.Before(c.Start):
 		f.verdict, f.cause, f.confidence = Working, "", Confirmed
 		f.summary = "The setting signs in; the error is older than its secret. If the app still fails, restart it."

@@ -37,7 +37,7 @@ func ruleTenant(o *Observations) (finding, bool) {
 	}
 	if a, ok := o.appElsewhere(); ok {
 		f.evidence = append(f.evidence, probed(a))
-		f.steps = []Fix{{Do: "Set the tenant id to " + a.Request.TenantID + ", where the app lives."}}
+		f.steps, f.stepsAlone = []Fix{{Do: "Set the tenant id to " + a.Request.TenantID + ", where the app lives."}, prove}, true
 		if f.cause == "tenant-unknown" {
 			f.also = []Also{{"tenant-wrong", Confirmed}}
 		}
@@ -96,6 +96,7 @@ func ruleTrueClientID(o *Observations) (finding, bool) {
 		summary:  fmt.Sprintf("The client id configured is the object id of '%s'; its client id is %s.", app.DisplayName, app.ClientID),
 		evidence: append(asIs(o), Evidence{FromGraph, fmt.Sprintf("object id %s belongs to '%s'", o.Case.Setting.ClientID, app.DisplayName), "Microsoft Graph"}),
 	}
+	f.steps, f.stepsAlone = []Fix{{Do: "Set the client id to " + app.ClientID + "."}, prove}, true
 	if a, ok := o.first(TrueClientID); ok {
 		f.evidence = append(f.evidence, probed(a))
 		if !a.accepted() && pastLookup(a.code()) {
@@ -116,8 +117,8 @@ func ruleElsewhere(o *Observations) (finding, bool) {
 	}
 	if entra.FormOfTenant(o.Case.Setting.TenantID) == entra.TenantShared {
 		f.cause, f.summary = "authority-common", ""
-		f.steps = []Fix{{Do: "Set the tenant id to " + a.Request.TenantID + "."}}
 	}
+	f.steps, f.stepsAlone = []Fix{{Do: "Set the tenant id to " + a.Request.TenantID + "."}, prove}, true
 	f.also = behind(o, a, &f)
 	return f, true
 }
@@ -134,6 +135,9 @@ func ruleOtherApp(o *Observations) (finding, bool) {
 		evidence: append(asIs(o), probed(a)),
 	}
 	first, _ := o.first(AsIs)
+	if appUnknown(first.code()) {
+		f.steps, f.stepsAlone = []Fix{{Do: "Set the client id to " + a.App.ClientID + "; or, if another app is meant, its client id and the value of a secret of its own."}, prove}, true
+	}
 	switch {
 	case appUnknown(first.code()) && !entra.IsGUID(o.Case.Setting.ClientID):
 		f.cause, f.app = "client-id-malformed", a.App
@@ -154,6 +158,7 @@ func pairedElsewhere(o *Observations, a Attempt, f *finding) bool {
 		return false
 	}
 	f.cause, f.app = "client-id-of-other-app", a.App
+	f.steps, f.stepsAlone = []Fix{{Do: "Set the client id to " + a.App.ClientID + ", which belongs to the value."}, prove}, true
 	f.summary = fmt.Sprintf("The client id is that of another app: %s holds this value with client id %s.", s.Origin, a.App.ClientID)
 	f.evidence = append(f.evidence, Evidence{FromFile, "the same value stands with client id " + a.App.ClientID, s.Origin})
 	return true

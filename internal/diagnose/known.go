@@ -30,7 +30,7 @@ func (o *Observations) others() []entra.Setting {
 func (o *Observations) tenants() []string {
 	found := slices.Clone(o.Case.KnownTenants)
 	for _, s := range o.others() {
-		if !slices.Contains(found, s.TenantID) {
+		if !slices.Contains(found, s.TenantID) && !secret.Mistaken(s.TenantID) {
 			found = append(found, s.TenantID)
 		}
 	}

@@ -74,6 +74,7 @@ const (
 	OtherCopy     Purpose = "other-copy"         // another copy of the setting, with its own value
 	ValueAbroad   Purpose = "other-tenant-value" // a refused value at another tenant that may have the app
 	Reshaped      Purpose = "reshaped"           // a captured request's parameters, sent as they should be
+	Swapped       Purpose = "swapped"            // client id and value exchanged
 	Rescoped      Purpose = "rescoped"           // with the scope that may have been meant
 )
 

@@ -51,11 +51,11 @@ const (
 // when nothing is left to find out. It is pure: the same observations give the
 // same experiment.
 func Next(o *Observations) (Experiment, bool) {
-	if o.Case.Offline || o.Case.Alone {
+	if o.Case.Offline || o.Case.Alone || o.secretAsTenant() {
 		return Experiment{}, false
 	}
 	for _, question := range []func(*Observations) (Experiment, bool){
-		askBusy, askTenant, askCleanTenant, askAsIs, askReshaped, askRescoped, askDirectory, askCleanIDs, askTrueClientID,
+		askBusy, askTenant, askCleanTenant, askSwapped, askAsIs, askReshaped, askRescoped, askDirectory, askCleanIDs, askTrueClientID,
 		askOtherTenants, askCorrections, askCopies, askAgain, askSearch, askHolders, askAbroad, askResource, askUse,
 	} {
 		e, ok := question(o)

@@ -166,7 +166,7 @@ func fixes(o *Observations, f finding) []Fix {
 	}
 	for _, also := range f.also { // the next faults of the chain
 		// Where secrets are forbidden, what else is wrong with one is idle.
-		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed && f.cause != blocked {
+		if next, ok := Lookup(also.Cause); ok && also.Confidence == Confirmed && f.cause != blocked && also.Cause != "tenant-wrong" {
 			todo = slices.DeleteFunc(append(todo[:len(todo):len(todo)], next.Fix...), func(s Fix) bool { return s == prove })
 			todo = append(todo, prove)
 		}
@@ -196,4 +196,12 @@ func quotable(name string) string {
 		}
 		return r
 	}, name))
+}
+
+// sentence begins a hint with a capital letter, as steps do.
+func sentence(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return strings.ToUpper(hint[:1]) + hint[1:]
 }

@@ -172,6 +172,9 @@ func scenarios() map[string]scenario {
 		"object id": changed("client-id-is-object-id", false, true, func(s *stage, c *diagnose.Case) {
 			c.Setting.ClientID = pick(s.draw, s.app.ObjectID, s.app.ServicePrincipalID)
 		}),
+		"swapped": changed("client-id-malformed", true, true, func(s *stage, c *diagnose.Case) {
+			c.Setting.ClientID, c.Setting.Value = s.value(), secret.New(c.Setting.ClientID)
+		}),
 		"malformed client id": changed("client-id-malformed", true, true, func(s *stage, c *diagnose.Case) {
 			c.Setting.ClientID = pick(s.draw, "billing-api", c.Setting.ClientID[:30], c.Setting.ClientID+" ", `"`+c.Setting.ClientID+`"`, "{"+c.Setting.ClientID+"}")
 		}),

@@ -168,5 +168,6 @@ func ruleScope(o *Observations) (finding, bool) {
 		f.also = behind(o, next, &f)
 	}
 	f.steps = []Fix{{Do: fmt.Sprintf("Ask for %s if that is the resource meant.", next.Request.Scope), Run: "credsmith doctor --scope " + next.Request.Scope}}
+	f.stepsAlone = true
 	return f, true
 }

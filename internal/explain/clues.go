@@ -41,7 +41,7 @@ var clueTable = []clue{
 		pattern:  `535 5\.7\.3 Authentication unsuccessful|NO AUTHENTICATE failed`,
 		category: "other",
 		meaning:  "Exchange refused the token; that says nothing of the secret. The token's audience, the permission (SMTP.SendAsApp) or the mailbox's access is wrong.",
-		remedy:   "See first whether the app gets a token at all: credsmith doctor",
+		remedy:   "Use the app's token on the mailbox to see which: credsmith doctor --try smtp smtp://MAILBOX@smtp.office365.com:587",
 	},
 	{
 		pattern:    `cannot fetch token: 401\b|Could not fetch access token for Azure\. (Verify|Status code: (401|invalid_client))|UserErrorLinkedServiceAuthenticationFailed`,

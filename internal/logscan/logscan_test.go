@@ -233,12 +233,14 @@ func TestBrokenInput(t *testing.T) {
 func TestRecentForgetsOnlyTheOldest(t *testing.T) {
 	t.Parallel()
 	var r recent
-	for key := range uint64(3 * maxRecent) {
-		if r.add(key + 1) {
-			t.Fatalf("key %d is known before it was added", key)
+	draw, keys := rand.New(rand.NewPCG(1, 2)), make([]uint64, 3*maxRecent) // keys are hashes: neighbours would stand in one long row
+	for i := range keys {
+		keys[i] = draw.Uint64()
+		if r.add(keys[i]) {
+			t.Fatalf("key %d is known before it was added", i)
 		}
 	}
-	if !r.add(2*maxRecent + 1) {
+	if !r.add(keys[2*maxRecent]) {
 		t.Error("a key among the last was forgotten")
 	}
 	if n := r.young.n + r.old.n; n > 2*maxRecent {
