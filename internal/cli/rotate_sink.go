@@ -57,11 +57,16 @@ func (r *rotations) sinkOf(kind string, operator azcore.TokenCredential) func(co
 	case "appservice":
 		return decoded(func(c appservice.Config) (sink.Sink, error) { return appservice.New(c, operator, r.http) })
 	case "azuredevops":
-		authorize := azuredevops.AsOperator(operator)
-		if pat := r.get("AZURE_DEVOPS_EXT_PAT"); pat != "" {
-			authorize = azuredevops.AsPerson(secret.New(pat))
+		var pat tokenFunc
+		if r.get("AZURE_DEVOPS_EXT_PAT") != "" {
+			pat = r.tokenIn("AZURE_DEVOPS_EXT_PAT")
 		}
-		return decoded(func(c azuredevops.Config) (sink.Sink, error) { return azuredevops.New(c, authorize, r.http) })
+		return withToken(pat, func(c azuredevops.Config, token tokenFunc) (sink.Sink, error) {
+			if token == nil {
+				return azuredevops.New(c, azuredevops.AsOperator(operator), r.http)
+			}
+			return azuredevops.New(c, azuredevops.AsPerson(token), r.http)
+		})
 	case "exec":
 		return decoded(exec.New)
 	case "github":

@@ -247,6 +247,8 @@ func TestBad(t *testing.T) {
 		"B40 same command":     {small + "      - exec: {command: [a, b]}\n      - exec: {command: [\"a\", b]}\n", ":12:9: this exec sink writes to the same place as the one in line 11"},
 		"B40 same repository":  {small + "      - github: {repository: c/b, environment: e, secret: S}\n      - github: {secret: s, environment: E, repository: C/B, api: https://api.github.com/}\n", ":12:9: this github sink writes to the same place"},
 		"B40 same variable":    {small + "      - gitlab: {project: c/b, key: K}\n      - gitlab: {project: C/B, key: K, environment_scope: \"*\", hidden: true}\n", ":12:9: this gitlab sink writes to the same place"},
+		"B40 same site":        {small + "      - appservice: {site: /s/A, setting: S}\n      - appservice: {site: /S/a, setting: S, arm: \"https://management.azure.com/\", reference: true}\n", ":12:9: this appservice sink writes to the same place"},
+		"B40 same group":       {small + "      - azuredevops: {organization: c, project: P, variable_group: 7, variable: V}\n      - azuredevops: {organization: C, project: p, variable_group: 7, variable: v, token: \"${env:T}\"}\n", ":12:9: this azuredevops sink writes to the same place"},
 		"B40 same vault":       {small + "      - keyvault: {vault: https://K/, secret: s}\n      - keyvault: {secret: s, vault: https://k}\n", ":12:9: this keyvault sink writes to the same place"},
 		"B40 no sinks":         {change("\n      - dotenv: {file: app.env, key: A}", " []"), ":6:3: sinks is empty"},
 		"B40 sinks left out":   {change("    sinks:\n      - dotenv: {file: app.env, key: A}\n", ""), ":7:5: sinks is missing"},

@@ -81,6 +81,10 @@ func placeKeys(kind string) []string {
 		return []string{"address", "namespace", "mount", "path", "key"}
 	case "kubernetes":
 		return []string{"context", "namespace", "secret", "key"}
+	case "appservice":
+		return []string{"arm", "site", "setting"}
+	case "azuredevops":
+		return []string{"organization", "project", "variable_group", "variable", "service_connection"}
 	case "github":
 		return []string{"api", "repository", "environment", "organization", "secret"}
 	case "gitlab":
@@ -92,6 +96,8 @@ func placeKeys(kind string) []string {
 // usual is what a key stands for when it is left out, "" for nothing.
 func usual(kind, key string) string {
 	switch kind + " " + key {
+	case "appservice arm":
+		return "https://management.azure.com"
 	case "github api":
 		return "https://api.github.com"
 	case "gitlab address":
@@ -115,7 +121,7 @@ func (s Sink) place() string {
 		if key == "file" {
 			text = strconv.Quote(path.Clean(strings.ReplaceAll(value.Value, `\`, "/")))
 		}
-		if key == "vault" || s.Kind == "github" || s.Kind == "gitlab" && key != "key" && key != "environment_scope" {
+		if key == "vault" || key == "site" || s.Kind == "azuredevops" || s.Kind == "github" || s.Kind == "gitlab" && key != "key" && key != "environment_scope" {
 			text = strconv.Quote(strings.ToLower(strings.TrimRight(value.Value, "/")))
 		}
 		if left := usual(s.Kind, key); left != "" && (value.Value == "" || strings.TrimRight(value.Value, "/") == left) {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/credsmith/credsmith/internal/secret"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/web"
 )
 
 // Config is the configuration of a sink.
@@ -107,13 +109,16 @@ func (p *place) read(verb string, body []byte) (map[string]json.RawMessage, erro
 	return answer.Properties, nil
 }
 
-// find returns a setting. Names count without letter case: two that differ in
-// it alone are one variable.
+// find returns a setting: that of the name, else the first that differs in
+// letter case alone, which is the same variable on Windows.
 func (p *place) find(verb string, all map[string]json.RawMessage) (name, value string, exists bool, err error) {
 	name = p.c.Setting
-	for key := range all {
-		if strings.EqualFold(key, p.c.Setting) {
-			name, exists = key, true
+	if _, exists = all[name]; !exists {
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			if strings.EqualFold(key, p.c.Setting) {
+				name, exists = key, true
+				break
+			}
 		}
 	}
 	if exists && json.Unmarshal(all[name], &value) != nil {
@@ -166,6 +171,11 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 	if value == "" || len(value) > maxValue || !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
 		return "", &sink.Error{Op: s.op("write"), Kind: sink.Invalid, Err: errors.New("the value is empty, longer than 32,767 bytes, not UTF-8, or holds a zero byte"), Next: "deliver it another way"}
 	}
+	release, err := web.Alone(ctx, s.base, s.op("write"))
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	all, err := s.settings(ctx, "write")
 	if err != nil {
 		return "", err

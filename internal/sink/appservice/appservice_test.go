@@ -179,6 +179,49 @@ func TestReplaceAll(t *testing.T) {
 	}
 }
 
+// TestLetterCase: of two settings that differ in letter case alone it is that
+// of the name, every time.
+func TestLetterCase(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	for _, name := range []string{"azure_client_secret", "Azure_Client_Secret", "AZURE_CLIENT_SECRET", "AZURE_client_SECRET"} {
+		srv.settings[name] = name
+	}
+	want := maps.Clone(srv.settings)
+	c := config
+	c.Setting = "Azure_Client_Secret"
+	want[c.Setting] = value
+	s := open(t, c, sinktest.Handler{Handler: srv})
+	if held, err := s.Read(t.Context()); err != nil || held.Value.Reveal() != c.Setting {
+		t.Errorf("Read = %q, %v", held.Value.Reveal(), err)
+	}
+	if err := write(t, s); err != nil || !maps.Equal(srv.settings, want) {
+		t.Errorf("%v, settings %q, want %q", err, srv.settings, want)
+	}
+}
+
+// TestSideBySide: sinks of one process that write different settings of an app
+// at once lose none of them.
+func TestSideBySide(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	var all sync.WaitGroup
+	for i := range 20 {
+		c := config
+		c.Setting = fmt.Sprintf("SECRET_%02d", i)
+		s := open(t, c, sinktest.Handler{Handler: srv})
+		all.Go(func() {
+			if err := write(t, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(srv.settings) != 20+3 {
+		t.Errorf("%d settings are left, want 23: %q", len(srv.settings), srv.settings)
+	}
+}
+
 // TestReference: the app is made to resolve again, and its settings are left
 // alone.
 func TestReference(t *testing.T) {

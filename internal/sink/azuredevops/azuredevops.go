@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/credsmith/credsmith/internal/entra"
 	"github.com/credsmith/credsmith/internal/sink"
+	"github.com/credsmith/credsmith/internal/sink/web"
 )
 
 // Config is the configuration of a sink: VariableGroup with Variable, or
@@ -124,6 +126,11 @@ func (s *Sink) Write(ctx context.Context, d sink.Delivery) (string, error) {
 	if value == "" || len(value) > maxValue || !utf8.ValidString(value) {
 		return "", &sink.Error{Op: s.op("write"), Kind: sink.Invalid, Err: errors.New("the value is empty, longer than 32 KiB, or not UTF-8"), Next: "deliver it another way"}
 	}
+	release, err := web.Alone(ctx, s.path(""), s.op("write"))
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	whole, err := s.look(ctx, "write")
 	if err != nil {
 		return "", err
@@ -191,7 +198,7 @@ func (s *Sink) variables(verb string, group thing) (thing, error) {
 
 // name is the variable's as the group writes it: letter case does not count.
 func (s *Sink) name(variables thing) string {
-	for name := range variables {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		if strings.EqualFold(name, s.c.Variable) {
 			return name
 		}
@@ -208,7 +215,17 @@ func (s *Sink) setVariable(group thing, value string) error {
 	if next == nil {
 		next = thing{}
 	}
-	next[s.name(variables)] = encode(map[string]any{"value": value, "isSecret": true})
+	name := s.name(variables)
+	var variable thing
+	if old, exists := variables[name]; exists && json.Unmarshal(old, &variable) != nil {
+		return s.foreign("write")
+	}
+	if variable == nil {
+		variable = thing{}
+	}
+	// What else it says stays, such as isReadOnly.
+	variable["value"], variable["isSecret"] = encode(value), encode(true)
+	next[name] = encode(variable)
 	group["variables"] = encode(next)
 	if len(group["variableGroupProjectReferences"]) < len(`[{}]`) { // a write without it is answered with a misleading 401
 		name := group["name"]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -71,7 +72,7 @@ func newServer(t testing.TB) *server {
 func (s *server) secrets(whole map[string]any) (holders []map[string]any, names []string) {
 	if variables, ok := whole["variables"].(map[string]any); ok {
 		for _, v := range variables {
-			if v := v.(map[string]any); v["isSecret"] == true {
+			if v, _ := v.(map[string]any); v["isSecret"] == true {
 				holders, names = append(holders, v), append(names, "value")
 			}
 		}
@@ -141,7 +142,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *server) merged(was, sent map[string]any) map[string]any {
 	if variables, ok := sent["variables"].(map[string]any); ok {
 		for name, v := range variables {
-			if v := v.(map[string]any); v["isSecret"] == true && v["value"] == nil {
+			if v, _ := v.(map[string]any); v["isSecret"] == true && v["value"] == nil {
 				before, _ := was["variables"].(map[string]any)[name].(map[string]any)
 				v["value"] = before["value"]
 			}
@@ -153,9 +154,13 @@ func (s *server) merged(was, sent map[string]any) map[string]any {
 	return sent
 }
 
+func give(token string) func(context.Context) (secret.Value, error) {
+	return func(context.Context) (secret.Value, error) { return secret.New(token), nil }
+}
+
 func open(t testing.TB, c azuredevops.Config, line http.RoundTripper) *azuredevops.Sink {
 	t.Helper()
-	s, err := azuredevops.New(c, azuredevops.AsPerson(secret.New(pat)), wire.Wrap(line))
+	s, err := azuredevops.New(c, azuredevops.AsPerson(give(pat)), wire.Wrap(line))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +203,9 @@ func TestReplaceAll(t *testing.T) {
 	t.Run("group", func(t *testing.T) {
 		t.Parallel()
 		srv := newServer(t)
-		srv.group["variables"].(map[string]any)["azure_client_secret"] = map[string]any{"value": "plain"}
+		srv.group["variables"].(map[string]any)["azure_client_secret"] = map[string]any{"value": "plain", "isReadOnly": true}
 		want := copied(srv.group)
-		want["variables"].(map[string]any)["azure_client_secret"] = map[string]any{"value": value, "isSecret": true}
+		want["variables"].(map[string]any)["azure_client_secret"] = map[string]any{"value": value, "isSecret": true, "isReadOnly": true}
 		s := open(t, group, sinktest.Handler{Handler: srv})
 		if err := write(t, s); err != nil || !reflect.DeepEqual(srv.group, want) {
 			t.Errorf("%v\n%v, want\n%v", err, srv.group, want)
@@ -238,6 +243,28 @@ func TestReplaceAll(t *testing.T) {
 	})
 }
 
+// TestSideBySide: sinks of one process that write different variables of a
+// group at once lose none of them.
+func TestSideBySide(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	var all sync.WaitGroup
+	for i := range 20 {
+		c := group
+		c.Variable = fmt.Sprintf("SECRET_%02d", i)
+		s := open(t, c, sinktest.Handler{Handler: srv})
+		all.Go(func() {
+			if err := write(t, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if got := len(srv.group["variables"].(map[string]any)); got != 20+3 {
+		t.Errorf("%d variables are left, want 23", got)
+	}
+}
+
 // TestRefusals drives what Azure DevOps, or something in its place, may answer.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
@@ -266,6 +293,8 @@ func TestRefusals(t *testing.T) {
 		"no right, endpoint": {endpoint, on("PUT", 403, nil, says), sink.Denied, 0, "Project settings > Service connections"},
 		"misleading 401":     {group, on("", 401, nil, says), sink.Denied, 0, "Administrator of the variable group"},
 		"a page to sign in":  {group, on("", 203, map[string]string{"Content-Type": "text/html"}, "<html>"), sink.Denied, 0, "set AZURE_DEVOPS_EXT_PAT"},
+		"expired token":      {group, on("", 401, map[string]string{"Content-Type": "text/html"}, "<html>"), sink.Denied, 0, "the token is wrong or has expired"},
+		"a variable, a text": {group, func(s *server) { s.group["variables"].(map[string]any)["AZURE_CLIENT_SECRET"] = "x" }, sink.Unreachable, 0, "not one of Azure DevOps"},
 		"not found":          {group, on("", 404, nil, says), sink.Invalid, 0, "check organization, project and number"},
 		"null":               {group, on("", 200, nil, "null"), sink.Invalid, 0, "check organization, project and number"},
 		"at the same time":   {endpoint, on("PUT", 409, nil, says), sink.Unreachable, 0, "HTTP 409"},
@@ -318,6 +347,21 @@ func TestAsOperator(t *testing.T) {
 	}
 	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Unreachable || strings.Contains(err.Error(), "words") || !strings.Contains(err.Error(), "AZURE_DEVOPS_EXT_PAT") {
 		t.Error(err)
+	}
+}
+
+// TestAsPerson: a token that cannot be had is said, and nothing is sent.
+func TestAsPerson(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t)
+	s, err := azuredevops.New(group, azuredevops.AsPerson(func(context.Context) (secret.Value, error) {
+		return secret.Value{}, errors.New("/run/secrets/pat: no such file")
+	}), wire.Wrap(sinktest.Handler{Handler: srv}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context()); sink.KindOf(err) != sink.Denied || !strings.Contains(err.Error(), "/run/secrets/pat: no such file; put a personal access token") || len(srv.sent) != 0 {
+		t.Errorf("%v, sent %q", err, srv.sent)
 	}
 }
 

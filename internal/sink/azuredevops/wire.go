@@ -21,10 +21,19 @@ import (
 // documentation).
 const application = "499b84ac-1321-427f-aa17-267ca6975798"
 
-// AsPerson authorizes with a personal access token.
-func AsPerson(token secret.Value) Authorize {
+// noToken is a personal access token that is not where it should be: a person
+// puts it there.
+type noToken struct{ error }
+
+// AsPerson authorizes with a personal access token, asked for at every request.
+// The error of token is shown.
+func AsPerson(token func(context.Context) (secret.Value, error)) Authorize {
 	return func(r *http.Request) error {
-		r.SetBasicAuth("", token.Reveal())
+		given, err := token(r.Context())
+		if err != nil {
+			return noToken{err}
+		}
+		r.SetBasicAuth("", given.Reveal())
 		return nil
 	}
 }
@@ -58,6 +67,10 @@ func (s *Sink) refused(verb string, resp wire.Response) error {
 		e.Kind, e.Next = sink.Denied, "the token is wrong or has expired: set AZURE_DEVOPS_EXT_PAT, or add the operator to the organization"
 	case resp.Status == http.StatusNotFound:
 		e.Next = "check organization, project and number; " + role
+	// A token that is wrong or has expired is a page too (recalled, unverified);
+	// a proxy would say 407.
+	case resp.Status == http.StatusUnauthorized && !resp.IsJSON():
+		e.Next = "the token is wrong or has expired: set AZURE_DEVOPS_EXT_PAT, or add the operator to the organization"
 	case !resp.IsJSON() && e.Kind != sink.Throttled:
 		e.Kind = sink.Unreachable // a proxy on the way
 	case resp.Status == http.StatusConflict:
@@ -83,6 +96,9 @@ func (s *Sink) send(ctx context.Context, verb, method, address string, body any)
 	if err := s.authorize(req); err != nil {
 		if context.Cause(ctx) != nil {
 			return wire.Response{}, web.Failed(ctx, s.op(verb), err)
+		}
+		if _, ok := errors.AsType[noToken](err); ok {
+			return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Denied, Err: err, Next: "put a personal access token where token of the sink says, or into AZURE_DEVOPS_EXT_PAT"}
 		}
 		return wire.Response{}, &sink.Error{Op: s.op(verb), Kind: sink.Unreachable, Err: err, Next: "add the operator to the organization, or set AZURE_DEVOPS_EXT_PAT"}
 	}

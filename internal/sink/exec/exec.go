@@ -153,7 +153,6 @@ func (s *Sink) ask(ctx context.Context, r Request) (Answer, error) {
 	if err := encoder.Encode(r); err != nil {
 		return Answer{}, fmt.Errorf("encode the request: %w", err)
 	}
-
 	result, err := s.command.Run(ctx, nil, in.Bytes())
 	if err != nil {
 		return Answer{}, s.failed(r.Op, err)
@@ -165,7 +164,7 @@ func (s *Sink) ask(ctx context.Context, r Request) (Answer, error) {
 	switch {
 	case decodeErr == nil && a.Error != nil:
 		return Answer{}, s.refused(e, *a.Error, result.Exit, values)
-	case result.Exit == tempFail:
+	case result.Exit == tempFail, result.Exit < 0: // killed with the service, or for want of memory: it may be asked again
 		e.Kind, e.Next = sink.Unreachable, ""
 		return Answer{}, e
 	case result.Exit != 0:

@@ -185,7 +185,7 @@ func TestRefusals(t *testing.T) {
 		"a kind of its own":         {"echo '" + fmt.Sprintf(known, "sad", "") + "'; exit 75", sink.Unreachable, 0, "the store is closed"},
 		"exit code":                 {"echo no >&2; exit 3", sink.Invalid, 0, `it ended with exit code 3 and wrote "no"`},
 		"try again":                 {"exit 75", sink.Unreachable, 0, "exit code 75"},
-		"a signal":                  {"kill -KILL $$", sink.Invalid, 0, "a signal ended it"},
+		"a signal":                  {"kill -KILL $$", sink.Unreachable, 0, "a signal ended it"},
 		"no answer":                 {"cat > /dev/null", sink.Invalid, 0, "no JSON object"},
 		"two answers":               {`echo '{"done":true}{"done":true}'`, sink.Invalid, 0, "no JSON object"},
 		"a list":                    {"echo '[]'", sink.Invalid, 0, "no JSON object"},
