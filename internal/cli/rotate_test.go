@@ -107,7 +107,7 @@ func TestRotateBadInput(t *testing.T) {
 		{name: "unknown key", args: plan, yaml: [2]string{"lifetime:", "life_time:"}, code: 2, want: `credsmith.yaml:10:5: unknown key "life_time": did you mean "lifetime"?`},
 		{name: "key twice", args: plan, yaml: [2]string{"    retire: manual", "    lifetime: 90d"}, code: 2, want: "credsmith.yaml:11:5"},
 		{name: "tab", args: plan, yaml: [2]string{"    lifetime", "\tlifetime"}, code: 2, want: "credsmith.yaml:10:1: a tab indents this line"},
-		{name: "no unit", args: plan, yaml: [2]string{"90d", "90"}, code: 2, want: "credsmith.yaml:10:15: 90 has no unit"},
+		{name: "no unit", args: plan, yaml: [2]string{"lifetime: 90d", "lifetime: 90"}, code: 2, want: "credsmith.yaml:10:15: 90 has no unit"},
 		{name: "overlap too long", args: plan, yaml: [2]string{"retire: manual", "overlap: 90d"}, code: 2, want: "overlap (90d) is not shorter than lifetime (90d)"},
 		{name: "unknown binding", args: []string{"rotate", "plan", "billing-app"}, code: 2, want: `unknown binding "billing-app": did you mean "billing-api"?`},
 		{name: "unknown binding of status", args: []string{"rotate", "status", "x"}, code: 2, want: `unknown binding "x": `},
